@@ -1,0 +1,38 @@
+"""The mistakes a user can make, as types: each carries one line that names the thing, what was found and what is allowed."""
+
+__all__ = [
+    "CompressError",
+    "CorruptFileError",
+    "DataError",
+    "UnsupportedError",
+    "UsageError",
+    "WeightsError",
+]
+
+
+class CompressError(Exception):
+    """A failure with a one-line message for the user; the command line exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(CompressError):
+    """An option or recipe field outside what is allowed."""
+
+    exit_code = 2
+
+
+class CorruptFileError(CompressError):
+    """A packed file that breaks FORMAT.md: truncated, altered, or never one of ours."""
+
+
+class DataError(CompressError):
+    """A data set that is missing, incomplete, or not the one it claims to be."""
+
+
+class WeightsError(CompressError):
+    """Weights that do not belong to the network, or are NaN or infinite."""
+
+
+class UnsupportedError(CompressError):
+    """Something that this target, runtime or machine cannot do."""

@@ -1,0 +1,140 @@
+"""The network's graph without its weights: an ONNX model whose initialisers keep their names and shapes, not their data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.errors import UnsupportedError
+from compress.networks import NETWORKS
+from compress.networks.layers import Activation, Conv2d, Flatten, Linear, Network, Pool2d
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["OPSET", "Graph", "graph_of_model", "graph_of_zoo"]
+
+OPSET = 17
+"""Operator set of the graphs we build ourselves; a graph that comes from an ONNX file keeps its own."""
+
+_IR_VERSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An ONNX model without the data of its weights.
+
+    Parameters
+    ----------
+    zoo : str or None
+        Key in NETWORKS where the network is ours, so that a file need only name it.
+    skeleton : bytes
+        Serialised ModelProto; the initialisers that are parameters have a name, a type and a shape, and no data.
+    """
+
+    zoo: str | None
+    skeleton: bytes = field(repr=False)
+    parameters: Mapping[str, tuple[int, ...]] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shapes = {i.name: tuple(i.dims) for i in self._proto().graph.initializer if _is_hollow(i)}
+        object.__setattr__(self, "parameters", MappingProxyType(shapes))
+
+    def _proto(self) -> "onnx.ModelProto":
+        import onnx
+
+        return onnx.load_model_from_string(self.skeleton)
+
+    def model(self, weights: Mapping[str, NDArray[np.float32]]) -> "onnx.ModelProto":
+        """The complete ONNX model with `weights` (float32, by parameter name) as plain dense initialisers."""
+        model = self._proto()
+        for initializer in model.graph.initializer:
+            if initializer.name in self.parameters:
+                array = np.ascontiguousarray(weights[initializer.name], dtype="<f4")
+                if array.shape != tuple(initializer.dims):
+                    raise ValueError(f"{initializer.name}: found {array.shape}, allowed {tuple(initializer.dims)}")
+                initializer.raw_data = array.tobytes()
+        return model
+
+
+def _is_hollow(initializer: Any) -> bool:
+    import onnx
+
+    return bool(
+        initializer.data_type == onnx.TensorProto.FLOAT
+        and not initializer.HasField("raw_data")
+        and not initializer.float_data
+        and initializer.data_location == onnx.TensorProto.DEFAULT
+    )
+
+
+@lru_cache(maxsize=32)
+def graph_of_zoo(name: str) -> Graph:
+    """The graph of a network of ours, built from its layers without torch."""
+    return Graph(name, _onnx_of_network(NETWORKS[name]()).SerializeToString(deterministic=True))
+
+
+def graph_of_model(model: "onnx.ModelProto", parameters: Mapping[str, tuple[int, ...]]) -> Graph:
+    """The graph of any ONNX model; the initialisers named in `parameters` (name to shape) lose their data.
+
+    Raises
+    ------
+    UnsupportedError
+        A parameter is not a float32 initialiser of the model's main graph with that shape.
+    """
+    import onnx
+
+    hollow = onnx.ModelProto()
+    hollow.CopyFrom(model)
+    found = {initializer.name: initializer for initializer in hollow.graph.initializer}
+    for name, shape in parameters.items():
+        initializer = found.get(name)
+        if initializer is None or initializer.data_type != onnx.TensorProto.FLOAT or tuple(initializer.dims) != shape:
+            raise UnsupportedError(f"{name}: no float32 initialiser of shape {shape} in the exported graph")
+        initializer.ClearField("raw_data")
+        initializer.ClearField("float_data")
+    return Graph(None, hollow.SerializeToString(deterministic=True))
+
+
+def _onnx_of_network(network: Network) -> "onnx.ModelProto":
+    from onnx import TensorProto, helper
+
+    nodes, current = [], "input"
+    last = network.layers[-1].name
+    for layer in network.layers:
+        output = "logits" if layer.name == last else layer.name
+        weights = [f"{layer.name}.weight", f"{layer.name}.bias"]
+        match layer:
+            case Conv2d():
+                attributes: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2, "pads": [layer.padding] * 4}
+                node = helper.make_node("Conv", [current, *weights], [output], layer.name, **attributes)
+            case Linear():
+                node = helper.make_node("Gemm", [current, *weights], [output], layer.name, transB=1)
+            case Activation():
+                node = helper.make_node({"relu": "Relu", "tanh": "Tanh"}[layer.kind], [current], [output], layer.name)
+            case Pool2d():
+                operator = {"max": "MaxPool", "average": "AveragePool"}[layer.kind]
+                attributes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.kernel] * 2}
+                node = helper.make_node(operator, [current], [output], layer.name, **attributes)
+            case Flatten():
+                node = helper.make_node("Flatten", [current], [output], layer.name, axis=1)
+        nodes.append(node)
+        current = output
+    hollow = [
+        TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT) for name, shape in network.parameters().items()
+    ]
+    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", *network.input_shape])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", _output_size(network)])]
+    graph = helper.make_graph(nodes, network.name, inputs, outputs, hollow)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
+
+
+def _output_size(network: Network) -> int:
+    for layer in reversed(network.layers):
+        if isinstance(layer, Linear):
+            return layer.out_features
+    raise ValueError(f"{network.name}: found no linear layer, allowed at least one")
