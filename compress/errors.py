@@ -1,4 +1,4 @@
-"""The mistakes a user can make, as types: each carries one line that names the thing, what was found and what is allowed."""
+"""The failures a user can meet, as types: each carries one line that says what, what was found, what is allowed."""
 
 __all__ = [
     "CompressError",

@@ -1,4 +1,4 @@
-"""The network's graph without its weights: an ONNX model whose initialisers keep their names and shapes, not their data."""
+"""The network's graph without its weights: an ONNX model whose initialisers keep names and shapes, not their data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

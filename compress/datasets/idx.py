@@ -1,0 +1,94 @@
+"""The IDX files of the MNIST family: found, decompressed, checked by SHA-256, parsed."""
+
+import gzip
+import hashlib
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.datasets.dataset import Examples
+from compress.errors import DataError
+
+__all__ = ["read_examples", "read_sums"]
+
+_MAX_BYTES = 1 << 28
+_OPENERS: Mapping[str, Callable[[BinaryIO], BinaryIO]] = {
+    "": lambda stream: stream,
+    ".gz": lambda stream: cast(BinaryIO, gzip.GzipFile(fileobj=stream)),
+    ".xz": lambda stream: cast(BinaryIO, lzma.LZMAFile(stream)),
+}
+
+
+def read_sums(directory: Path) -> dict[str, str] | None:
+    """File name → SHA-256 in hexadecimal, from `SHA256SUMS` in `directory`; None where there is no such file."""
+    path = directory / "SHA256SUMS"
+    if not path.is_file():
+        return None
+    lines = (line.split() for line in path.read_text("utf-8").splitlines() if line.strip())
+    try:
+        return {name.lstrip("*"): digest.lower() for digest, name in lines}
+    except ValueError as error:
+        raise DataError(f"{path}: found a line of another form, allowed '<sha256>  <file name>'") from error
+
+
+def read_examples(directory: Path, images: str, labels: str, sums: Mapping[str, str]) -> Examples:
+    """Read one pair of IDX files, plain or compressed (.gz, .xz).
+
+    Parameters
+    ----------
+    directory : Path
+    images, labels : str
+        File names without the compression suffix.
+    sums : mapping of str to str
+        SHA-256 of the decompressed files.
+
+    Raises
+    ------
+    DataError
+        A file is missing, cannot be decompressed, has another checksum, or is no IDX file.
+    """
+    pixels = _parse(images, _read(directory, images, sums), axes=3)
+    classes = _parse(labels, _read(directory, labels, sums), axes=1)
+    if len(pixels) != len(classes):
+        raise DataError(f"{labels}: found {len(classes)} labels, allowed {len(pixels)}, one for each image")
+    return Examples(pixels[:, None], classes.astype(np.int64))
+
+
+def _read(directory: Path, name: str, sums: Mapping[str, str]) -> bytes:
+    for suffix, opener in _OPENERS.items():
+        path = directory / (name + suffix)
+        if not path.is_file():
+            continue
+        try:
+            with opener(io.BytesIO(path.read_bytes())) as stream:
+                content = stream.read(_MAX_BYTES + 1)
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise DataError(f"{path}: found a file that cannot be read or decompressed ({error})") from error
+        if len(content) > _MAX_BYTES:
+            raise DataError(f"{path}: found more than {_MAX_BYTES} bytes, allowed at most that")
+        if name not in sums:
+            raise DataError(f"{directory / 'SHA256SUMS'}: found no line for {name}, allowed one for every data file")
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != sums[name]:
+            raise DataError(f"{path}: found SHA-256 {digest}, allowed {sums[name]}")
+        return content
+    raise DataError(f"{directory}: found no {name}, allowed that file, plain, as .gz or as .xz")
+
+
+def _parse(name: str, content: bytes, axes: int) -> NDArray[np.uint8]:
+    start = 4 + 4 * axes
+    if len(content) < start or content[:4] != bytes((0, 0, 8, axes)):
+        raise DataError(
+            f"{name}: found {content[:4].hex() or 'an empty file'}, allowed an IDX file of bytes, {axes} axes"
+        )
+    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", axes, 4))
+    expected = start + int(np.prod(shape, dtype=object))
+    if len(content) != expected:
+        raise DataError(f"{name}: found {len(content)} bytes, allowed {expected} for a shape of {shape}")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,45 @@
+"""MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28, embedded in this package.
+
+LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition (1998), section III.A.
+"""
+
+from pathlib import Path
+
+from compress.datasets.dataset import Dataset
+from compress.datasets.idx import read_examples, read_sums
+from compress.errors import DataError
+
+__all__ = ["load"]
+
+_EMBEDDED = Path(__file__).with_name("mnist")
+
+
+def load(directory: Path | None = None) -> Dataset:
+    """Read MNIST from the package or from a directory of IDX files.
+
+    Parameters
+    ----------
+    directory : Path, optional
+        Holds the four files under their official names, plain, as .gz or as .xz. Their SHA-256 must be the official
+        ones; a directory of other data in the same form brings a `SHA256SUMS` file of its own.
+
+    Raises
+    ------
+    DataError
+        A file is missing, damaged, or another one than the checksum says.
+    """
+    if directory is not None and not directory.is_dir():
+        raise DataError(f"{directory}: found no such directory, allowed one that holds the four IDX files")
+    official = read_sums(_EMBEDDED)
+    if official is None:
+        raise DataError(f"{_EMBEDDED}: found no SHA256SUMS, the installation is incomplete")
+    source = directory or _EMBEDDED
+    sums = read_sums(source) or official
+    return Dataset(
+        name="mnist",
+        train=read_examples(source, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", sums),
+        test=read_examples(source, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", sums),
+        classes=10,
+        mean=(0.1307,),
+        standard_deviation=(0.3081,),
+    )

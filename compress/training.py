@@ -1,0 +1,315 @@
+"""The one home of training loops: fit, evaluate, retraining under masks, tuning of shared centroids."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from compress.errors import CompressError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+__all__ = ["Batches", "Constraint", "EpochRecord", "Masks", "SharedWeights", "evaluate", "fit"]
+
+_WARM_UP = 0.1
+"""Fraction of a fit over which the learning rate rises from zero, where the fit asks for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One epoch of training.
+
+    Parameters
+    ----------
+    stage : str
+        The stage of the pipeline it belongs to.
+    epoch : int
+        Counted from one within its stage.
+    loss : float
+        Mean training loss of the epoch, in nats.
+    held_out_loss, held_out_accuracy : float or None
+        On the examples held out from training; accuracy in percent. None where there are none.
+    """
+
+    stage: str
+    epoch: int
+    loss: float
+    held_out_loss: float | None
+    held_out_accuracy: float | None
+
+
+class Batches:
+    """Examples held as tensors on the device, cut into batches; no copy, no worker processes.
+
+    Parameters
+    ----------
+    inputs : float32 [n, ...]
+    labels : int64 [n]
+    batch_size : int
+    generator : torch.Generator, optional
+        Draws a new order for every pass, and the shifts; without it the order stays, and nothing is shifted.
+    shift : int
+        In training, every batch is moved by up to so many pixels on both axes, rolled over the edge.
+    """
+
+    def __init__(
+        self,
+        inputs: "Tensor",
+        labels: "Tensor",
+        batch_size: int,
+        generator: "torch.Generator | None" = None,
+        shift: int = 0,
+    ) -> None:
+        self._inputs, self._labels, self._batch_size = inputs, labels, batch_size
+        self._generator, self._shift = generator, shift
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._labels) / self._batch_size)
+
+    def __iter__(self) -> "Iterator[tuple[Tensor, Tensor]]":
+        import torch
+
+        count = len(self._labels)
+        if self._generator is None:
+            for start in range(0, count, self._batch_size):
+                yield self._inputs[start : start + self._batch_size], self._labels[start : start + self._batch_size]
+            return
+        order = torch.randperm(count, generator=self._generator).to(self._labels.device)
+        reach = self._shift
+        shifts = torch.randint(-reach, reach + 1, (len(self), 2), generator=self._generator).tolist()
+        for number, start in enumerate(range(0, count, self._batch_size)):
+            chosen = order[start : start + self._batch_size]
+            inputs = self._inputs[chosen]
+            yield (inputs.roll(shifts[number], (-2, -1)) if reach else inputs), self._labels[chosen]
+
+
+class Constraint(Protocol):
+    """What training must keep true of the weights."""
+
+    def parameters(self) -> "list[Tensor]":
+        """What the optimiser moves."""
+        ...
+
+    def before_step_(self) -> None:
+        """Between the backward pass and the step: turn the module's gradients into those of `parameters`."""
+        ...
+
+    def after_step_(self) -> None:
+        """After the step: write the weights back into the module."""
+        ...
+
+
+class Masks:
+    """Pruned weights stay zero: their gradients are cut, and the mask is applied again after every step.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    masks : mapping of str to bool tensor
+        Name of a parameter → True where a weight stays. Parameters that are not named are free.
+    """
+
+    def __init__(self, module: "nn.Module", masks: "Mapping[str, Tensor]") -> None:
+        self._parameters = list(module.parameters())
+        named = dict(module.named_parameters())
+        self._masked = [(named[name], mask.to(named[name].device)) for name, mask in masks.items()]
+        self.after_step_()
+
+    def parameters(self) -> "list[Tensor]":
+        return list(self._parameters)
+
+    def before_step_(self) -> None:
+        for parameter, mask in self._masked:
+            if parameter.grad is not None:
+                parameter.grad.mul_(mask)
+
+    def after_step_(self) -> None:
+        for parameter, mask in self._masked:
+            parameter.data.mul_(mask)
+
+
+class SharedWeights:
+    """Weights of one code move together: a centroid's gradient is the sum of its weights' gradients.
+
+    Han, Mao, Dally: Deep Compression (2016), section 3.3, equation 3.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    shared : mapping of str to (positions int64 [nnz], codes int64 [nnz], centroids float32 [k])
+        Name of a parameter → row-major places of its surviving weights, their codes, the centroids to start from.
+    """
+
+    def __init__(self, module: "nn.Module", shared: "Mapping[str, tuple[Tensor, Tensor, Tensor]]") -> None:
+        named = dict(module.named_parameters())
+        self._free = [parameter for name, parameter in named.items() if name not in shared]
+        self._shared = []
+        for name, (positions, codes, centroids) in shared.items():
+            device = named[name].device
+            leaf = centroids.detach().clone().to(device).requires_grad_()
+            self._shared.append((name, named[name], positions.to(device), codes.to(device), leaf))
+        self.after_step_()
+
+    def parameters(self) -> "list[Tensor]":
+        return [*self._free, *(centroids for *_, centroids in self._shared)]
+
+    def centroids(self) -> "dict[str, Tensor]":
+        """The centroids as they are now, by parameter: float32 [k], not sorted."""
+        return {name: centroids.detach().clone() for name, *_, centroids in self._shared}
+
+    def before_step_(self) -> None:
+        import torch
+
+        for _, parameter, positions, codes, centroids in self._shared:
+            if parameter.grad is not None:
+                gradients = parameter.grad.flatten()[positions]
+                centroids.grad = torch.zeros_like(centroids).index_add_(0, codes, gradients)
+                parameter.grad = None
+
+    def after_step_(self) -> None:
+        import torch
+
+        with torch.no_grad():
+            for _, parameter, positions, codes, centroids in self._shared:
+                flat = torch.zeros(parameter.numel(), dtype=parameter.dtype, device=parameter.device)
+                flat[positions] = centroids[codes].to(parameter.dtype)
+                parameter.copy_(flat.view_as(parameter))
+
+
+class _Free:
+    def __init__(self, module: "nn.Module") -> None:
+        self._parameters = list(module.parameters())
+
+    def parameters(self) -> "list[Tensor]":
+        return list(self._parameters)
+
+    def before_step_(self) -> None:
+        """Nothing to keep true."""
+
+    def after_step_(self) -> None:
+        """Nothing to keep true."""
+
+
+def fit(
+    module: "nn.Module",
+    batches: "Iterable[tuple[Tensor, Tensor]]",
+    *,
+    stage: str,
+    epochs: int,
+    optimiser: "Callable[[list[Tensor]], torch.optim.Optimizer]",
+    warm_up: bool = False,
+    decay: bool = True,
+    constraint: Constraint | None = None,
+    held_out: "Iterable[tuple[Tensor, Tensor]] | None" = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[EpochRecord]:
+    """Train a module in place, minimising the negative log-likelihood of the labels under its logits.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps inputs [batch, ...] to logits [batch, classes].
+    batches : iterable of (inputs, labels)
+        Passed over once an epoch.
+    stage : str
+        Name in the records and in the progress.
+    epochs : int
+    optimiser : callable
+        Builds an optimiser over a list of tensors; its learning rate is the highest one.
+    warm_up, decay : bool
+        Raise the learning rate from zero over the first tenth; let it fall to zero along a half cosine.
+    constraint : Constraint, optional
+        What must stay true of the weights.
+    held_out : iterable of (inputs, labels), optional
+        Measured after every epoch.
+    progress : callable, optional
+        Called with the stage, batches done and batches in all.
+
+    Returns
+    -------
+    list of EpochRecord
+
+    Raises
+    ------
+    CompressError
+        The loss is no longer finite.
+    """
+    import torch
+    from torch.nn import functional
+
+    keeper = constraint or _Free(module)
+    descent = optimiser(keeper.parameters())
+    peaks = [group["lr"] for group in descent.param_groups]
+    per_epoch = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
+    total = max(1, epochs * per_epoch)
+    records, step = [], 0
+    for epoch in range(1, epochs + 1):
+        module.train()
+        summed, seen = 0.0, 0
+        losses = []
+        for inputs, labels in batches:
+            for group, peak in zip(descent.param_groups, peaks, strict=True):
+                group["lr"] = peak * _rate((step + 0.5) / total, warm_up=warm_up, decay=decay)
+            module.zero_grad(set_to_none=True)
+            loss = functional.cross_entropy(module(inputs), labels)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            keeper.before_step_()
+            descent.step()
+            keeper.after_step_()
+            losses.append(loss.detach() * len(labels))
+            seen += len(labels)
+            step += 1
+            if progress is not None:
+                progress(stage, min(step, total), total)
+        if losses:
+            summed = float(torch.stack(losses).sum())
+        if not math.isfinite(summed):
+            raise CompressError(
+                f"{stage}: the loss is no longer finite in epoch {epoch}; lower the learning rate or check the data"
+            )
+        loss_out, accuracy_out = evaluate(module, held_out) if held_out is not None else (None, None)
+        records.append(
+            EpochRecord(
+                stage=stage,
+                epoch=epoch,
+                loss=summed / max(1, seen),
+                held_out_loss=loss_out,
+                held_out_accuracy=accuracy_out,
+            )
+        )
+    return records
+
+
+def _rate(position: float, *, warm_up: bool, decay: bool) -> float:
+    if warm_up and position < _WARM_UP:
+        return position / _WARM_UP
+    start = _WARM_UP if warm_up else 0.0
+    return 0.5 + 0.5 * math.cos(math.pi * (position - start) / (1 - start)) if decay else 1.0
+
+
+def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") -> tuple[float, float]:
+    """Mean negative log-likelihood in nats, and accuracy in percent; the module's weights do not change.
+
+    Raises
+    ------
+    CompressError
+        There is no example to measure on.
+    """
+    import torch
+    from torch.nn import functional
+
+    was_training = module.training
+    module.eval()
+    loss, correct, seen = 0.0, 0, 0
+    with torch.no_grad():
+        for inputs, labels in batches:
+            logits = module(inputs)
+            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+            correct += int((logits.argmax(1) == labels).sum())
+            seen += len(labels)
+    module.train(was_training)
+    if seen == 0:
+        raise CompressError("evaluation: found no examples, allowed at least one")
+    return loss / seen, 100.0 * correct / seen
