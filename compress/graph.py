@@ -15,8 +15,9 @@ from compress.networks.layers import Activation, Conv2d, Flatten, Linear, Networ
 
 if TYPE_CHECKING:
     import onnx
+    from torch import Tensor, nn
 
-__all__ = ["OPSET", "Graph", "graph_of_model", "graph_of_zoo"]
+__all__ = ["OPSET", "Graph", "graph_of_model", "graph_of_module", "graph_of_zoo"]
 
 OPSET = 17
 """Operator set of the graphs we build ourselves; a graph that comes from an ONNX file keeps its own."""
@@ -98,6 +99,78 @@ def graph_of_model(model: "onnx.ModelProto", parameters: Mapping[str, tuple[int,
         initializer.ClearField("raw_data")
         initializer.ClearField("float_data")
     return Graph(None, hollow.SerializeToString(deterministic=True))
+
+
+def graph_of_module(module: "nn.Module", example: "Tensor") -> Graph:
+    """The graph of a user's own torch module, traced by torch's exporter with a free batch axis.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode while it is traced. Its float32 parameters and buffers become the graph's parameters.
+    example : tensor [batch, ...]
+        One input; all its axes but the first are fixed in the graph.
+
+    Raises
+    ------
+    UnsupportedError
+        The module cannot be traced, or a parameter is not float32.
+    """
+    import logging
+    import warnings
+
+    import torch
+
+    named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    was_training = module.training
+    module.eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated internals
+            program = torch.onnx.export(
+                module,
+                (example.detach().repeat(2, *[1] * (example.ndim - 1)),),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                input_names=["input"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+    except Exception as error:  # whatever a foreign module's code raises while it is traced
+        raise UnsupportedError(f"{type(module).__name__}: cannot be traced to ONNX ({_first_line(error)})") from error
+    finally:
+        module.train(was_training)
+    if program is None:
+        raise UnsupportedError(f"{type(module).__name__}: torch gave no ONNX program")
+    model = program.model_proto
+    _strip_traces_(model)
+    shapes = {
+        initializer.name: tuple(initializer.dims)
+        for initializer in model.graph.initializer
+        if initializer.name in named and named[initializer.name].dtype == torch.float32
+    }
+    return graph_of_model(model, shapes)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _strip_traces_(model: "onnx.ModelProto") -> None:
+    """Remove what a tracer notes of the machine and the source: it is no part of the network."""
+    model.ClearField("metadata_props")
+    model.ClearField("doc_string")
+    model.graph.ClearField("doc_string")
+    model.graph.ClearField("metadata_props")
+    model.graph.ClearField("value_info")
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")
+        value.ClearField("doc_string")
 
 
 def _onnx_of_network(network: Network) -> "onnx.ModelProto":

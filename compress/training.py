@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from compress.errors import CompressError
+from compress.observer import Observer, Silent
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
 __all__ = ["Batches", "Constraint", "EpochRecord", "Masks", "SharedWeights", "evaluate", "fit"]
+
+_SILENT = Silent()
 
 _WARM_UP = 0.1
 """Fraction of a fit over which the learning rate rises from zero, where the fit asks for it."""
@@ -203,7 +206,7 @@ def fit(
     decay: bool = True,
     constraint: Constraint | None = None,
     held_out: "Iterable[tuple[Tensor, Tensor]] | None" = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    observer: Observer = _SILENT,
 ) -> list[EpochRecord]:
     """Train a module in place, minimising the negative log-likelihood of the labels under its logits.
 
@@ -224,8 +227,8 @@ def fit(
         What must stay true of the weights.
     held_out : iterable of (inputs, labels), optional
         Measured after every epoch.
-    progress : callable, optional
-        Called with the stage, batches done and batches in all.
+    observer : Observer
+        Told of every step and every epoch.
 
     Returns
     -------
@@ -240,6 +243,7 @@ def fit(
     from torch.nn import functional
 
     keeper = constraint or _Free(module)
+    device = next(module.parameters()).device
     descent = optimiser(keeper.parameters())
     peaks = [group["lr"] for group in descent.param_groups]
     per_epoch = len(batches) if isinstance(batches, Sized) else sum(1 for _ in batches)
@@ -249,7 +253,8 @@ def fit(
         module.train()
         summed, seen = 0.0, 0
         losses = []
-        for inputs, labels in batches:
+        for batch in batches:
+            inputs, labels = (tensor.to(device) for tensor in batch)
             for group, peak in zip(descent.param_groups, peaks, strict=True):
                 group["lr"] = peak * _rate((step + 0.5) / total, warm_up=warm_up, decay=decay)
             module.zero_grad(set_to_none=True)
@@ -261,23 +266,21 @@ def fit(
             losses.append(loss.detach() * len(labels))
             seen += len(labels)
             step += 1
-            if progress is not None:
-                progress(stage, min(step, total), total)
+            observer.progress(stage, min(step, total), total)
         if losses:
             summed = float(torch.stack(losses).sum())
         if not math.isfinite(summed):
             raise CompressError(
                 f"{stage}: the loss is no longer finite in epoch {epoch}; lower the learning rate or check the data"
             )
-        loss_out, accuracy_out = evaluate(module, held_out) if held_out is not None else (None, None)
+        loss, text = summed / max(1, seen), ""
+        loss_out, accuracy_out = None, None
+        if held_out is not None:
+            loss_out, accuracy_out = evaluate(module, held_out)
+            text = f", held-out accuracy {accuracy_out:.2f} %"
+        observer.note(stage, f"epoch {epoch}/{epochs}: loss {loss:.4f}{text}")
         records.append(
-            EpochRecord(
-                stage=stage,
-                epoch=epoch,
-                loss=summed / max(1, seen),
-                held_out_loss=loss_out,
-                held_out_accuracy=accuracy_out,
-            )
+            EpochRecord(stage=stage, epoch=epoch, loss=loss, held_out_loss=loss_out, held_out_accuracy=accuracy_out)
         )
     return records
 
@@ -300,11 +303,13 @@ def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") ->
     import torch
     from torch.nn import functional
 
+    device = next(module.parameters()).device
     was_training = module.training
     module.eval()
     loss, correct, seen = 0.0, 0, 0
     with torch.no_grad():
-        for inputs, labels in batches:
+        for batch in batches:
+            inputs, labels = (tensor.to(device) for tensor in batch)
             logits = module(inputs)
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
             correct += int((logits.argmax(1) == labels).sum())

@@ -21,7 +21,7 @@ _MAX_BYTES = 1 << 28
 _OPENERS: Mapping[str, Callable[[BinaryIO], BinaryIO]] = {
     "": lambda stream: stream,
     ".gz": lambda stream: cast(BinaryIO, gzip.GzipFile(fileobj=stream)),
-    ".xz": lambda stream: cast(BinaryIO, lzma.LZMAFile(stream)),
+    ".xz": lambda stream: cast(BinaryIO, lzma.LZMAFile(stream)),  # noqa: SIM115 - the caller closes it
 }
 
 

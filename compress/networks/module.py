@@ -30,8 +30,8 @@ def _build_layer(layer: Layer) -> "nn.Module":
         case Linear():
             return nn.Linear(layer.in_features, layer.out_features)
         case Activation():
-            return {"relu": nn.ReLU, "tanh": nn.Tanh}[layer.kind]()
+            return nn.ReLU() if layer.kind == "relu" else nn.Tanh()
         case Pool2d():
-            return {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[layer.kind](layer.kernel)
+            return nn.MaxPool2d(layer.kernel) if layer.kind == "max" else nn.AvgPool2d(layer.kernel)
         case Flatten():
             return nn.Flatten()
