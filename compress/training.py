@@ -273,14 +273,14 @@ def fit(
             raise CompressError(
                 f"{stage}: the loss is no longer finite in epoch {epoch}; lower the learning rate or check the data"
             )
-        loss, text = summed / max(1, seen), ""
+        mean_loss, text = summed / max(1, seen), ""
         loss_out, accuracy_out = None, None
         if held_out is not None:
             loss_out, accuracy_out = evaluate(module, held_out)
             text = f", held-out accuracy {accuracy_out:.2f} %"
-        observer.note(stage, f"epoch {epoch}/{epochs}: loss {loss:.4f}{text}")
+        observer.note(stage, f"epoch {epoch}/{epochs}: loss {mean_loss:.4f}{text}")
         records.append(
-            EpochRecord(stage=stage, epoch=epoch, loss=loss, held_out_loss=loss_out, held_out_accuracy=accuracy_out)
+            EpochRecord(stage=stage, epoch=epoch, loss=mean_loss, held_out_loss=loss_out, held_out_accuracy=accuracy_out)
         )
     return records
 
