@@ -1,0 +1,112 @@
+"""`bench size`: bytes counted by hand, ratios against the dense float32 weights, and what it refuses."""
+
+import gzip
+import lzma
+import re
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from rich.console import Console
+
+from bench.errors import BenchError, BenchUsageError
+from bench.size import SizeConfig, measure_size, onnx_weights, render_size
+
+
+@pytest.fixture
+def dense() -> dict[str, np.ndarray]:
+    return {"a": np.arange(600, dtype=np.float32).reshape(20, 30), "b": np.ones(10, dtype=np.float32)}
+
+
+def test_every_line_and_its_ratio(tmp_path: Path, dense: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "model.dcz"
+    path.write_bytes(bytes(122))
+    pruned = {name: np.where(array < 500, 0, array).astype(np.float32) for name, array in dense.items()}
+    calls: list[tuple[int, int, str]] = []
+    config = SizeConfig(files=(("model.dcz", path),), dense=dense, pruned=pruned)
+    report = measure_size(config, lambda *step: calls.append(step))
+    rows = {row.label: row for row in report.rows}
+    raw = np.concatenate([array.ravel() for array in dense.values()]).astype("<f4").tobytes()
+    cut = np.concatenate([array.ravel() for array in pruned.values()]).astype("<f4").tobytes()
+    assert (report.dense_bytes, report.weights) == (2440, 610)
+    assert rows["dense float32"].payload_bytes == 2440
+    assert rows["dense float16"].payload_bytes == 1220
+    assert rows["dense float16"].ratio == 2
+    assert rows["dense float32, gzip -9"].payload_bytes == len(gzip.compress(raw, 9, mtime=0))
+    assert rows["pruned float32, xz -9"].payload_bytes == len(lzma.compress(cut, preset=9))
+    assert rows["pruned float32, zstd -19"].payload_bytes < rows["dense float32, zstd -19"].payload_bytes
+    assert (rows["model.dcz"].payload_bytes, rows["model.dcz"].ratio, rows["model.dcz"].kind) == (122, 20, "file")
+    assert calls[0] == (0, 9, "dense float32")
+    assert calls[-1] == (9, 9, "done")
+
+
+def test_without_pruned_weights_there_are_no_pruned_lines(dense: dict[str, np.ndarray]) -> None:
+    report = measure_size(SizeConfig(files=(), dense=dense))
+    assert [row.label for row in report.rows if "pruned" in row.label] == []
+
+
+def test_json_and_table_say_the_same(dense: dict[str, np.ndarray]) -> None:
+    report = measure_size(SizeConfig(files=(), dense=dense))
+    rows = report.to_json()["rows"]
+    assert rows[0] == {"label": "dense float32", "kind": "weights", "bytes": 2440, "ratio": 1.0}
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(render_size(report))
+    text = console.export_text()
+    assert all(f"{row['bytes']:,}" in text for row in rows)
+
+
+def test_weights_of_an_onnx_file_in_its_order(tmp_path: Path) -> None:
+    initializers = [
+        numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "w"),
+        numpy_helper.from_array(np.array([2], dtype=np.int64), "axes"),
+        numpy_helper.from_array(np.zeros(2, dtype=np.float32), "b"),
+    ]
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        initializers,
+    )
+    onnx.save(helper.make_model(graph), tmp_path / "n.onnx")
+    weights = onnx_weights(tmp_path / "n.onnx")
+    assert {name: array.shape for name, array in weights.items()} == {"w": (3, 2), "b": (2,)}
+
+
+def test_a_missing_file_is_named(tmp_path: Path, dense: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "gone.dcz"
+    message = f"{path}: found no readable file (No such file or directory), allowed an existing one"
+    with pytest.raises(BenchError, match=f"^{re.escape(message)}$"):
+        measure_size(SizeConfig(files=(("gone", path),), dense=dense))
+
+
+def test_an_empty_file_is_refused(tmp_path: Path, dense: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "empty.dcz"
+    path.touch()
+    with pytest.raises(BenchError, match=r"^empty: found an empty file, allowed one with content$"):
+        measure_size(SizeConfig(files=(("empty", path),), dense=dense))
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "not.onnx"
+    path.write_bytes(b"\xff" * 50)
+    with pytest.raises(
+        BenchError, match=rf"^{re.escape(str(path))}: found no ONNX model \(.*\), allowed an ONNX file$"
+    ):
+        onnx_weights(path)
+
+
+def test_nothing_to_compare_with() -> None:
+    message = "dense weights: found none, allowed at least one float32 array to compare with"
+    with pytest.raises(BenchUsageError, match=f"^{message}$"):
+        SizeConfig(files=(), dense={})
+
+
+def test_pruned_weights_of_another_network(dense: dict[str, np.ndarray]) -> None:
+    message = "pruned weights: found 1 values, allowed the dense network's 610"
+    with pytest.raises(BenchUsageError, match=f"^{message}$"):
+        SizeConfig(files=(), dense=dense, pruned={"a": np.ones(1, dtype=np.float32)})
