@@ -1,0 +1,62 @@
+"""Deep Compression carried to deployment: prune, share weights, Huffman-code, pack.
+
+The public names are imported from here; nothing heavy is loaded before one of them is used.
+
+>>> from compress import Recipe
+>>> Recipe(sparsity=0.95, bits=4).run_name()
+'lenet-5-mnist-s0.95-b4'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compress.container import dumps, load, loads, save
+    from compress.graph import Graph, graph_of_model, graph_of_module, graph_of_zoo
+    from compress.pipeline import Compression, compress_network
+    from compress.recipe import Recipe
+    from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor
+
+__all__ = [
+    "Codebook",
+    "CompressedModel",
+    "CompressedTensor",
+    "Compression",
+    "CsrCodes",
+    "DenseTensor",
+    "Graph",
+    "Recipe",
+    "compress_network",
+    "dumps",
+    "graph_of_model",
+    "graph_of_module",
+    "graph_of_zoo",
+    "load",
+    "loads",
+    "save",
+]
+
+_HOMES = {
+    "Codebook": "representation",
+    "CompressedModel": "representation",
+    "CompressedTensor": "representation",
+    "Compression": "pipeline",
+    "CsrCodes": "representation",
+    "DenseTensor": "representation",
+    "Graph": "graph",
+    "Recipe": "recipe",
+    "compress_network": "pipeline",
+    "dumps": "container",
+    "graph_of_model": "graph",
+    "graph_of_module": "graph",
+    "graph_of_zoo": "graph",
+    "load": "container",
+    "loads": "container",
+    "save": "container",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'compress' has no attribute {name!r}")
+    return getattr(import_module(f"compress.{_HOMES[name]}"), name)

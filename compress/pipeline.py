@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
     Loader = Iterable[tuple[Tensor, Tensor]]
 
-__all__ = ["Compression", "StageRecord", "choose_device", "compress_network", "load_weights_", "weights_of"]
+__all__ = [
+    "Compression",
+    "StageRecord",
+    "check_weights",
+    "choose_device",
+    "compress_network",
+    "load_weights_",
+    "weights_of",
+]
 
 _MOMENTUM = 0.9
 _SILENT = Silent()
@@ -112,34 +120,35 @@ def weights_of(module: "nn.Module", graph: Graph) -> dict[str, NDArray[np.float3
     return weights
 
 
-def load_weights_(module: "nn.Module", weights: Mapping[str, NDArray[np.float32]], source: str) -> None:
-    """Write weights into a module that has exactly these parameters.
+def check_weights(
+    weights: Mapping[str, NDArray[np.float32]], parameters: Mapping[str, tuple[int, ...]], source: str
+) -> None:
+    """Raise `WeightsError` unless weights are exactly a network's parameters.
 
     Parameters
     ----------
-    module : torch.nn.Module
     weights : mapping of str to float32
+    parameters : mapping of str to tuple of int
+        Name → shape.
     source : str
-        Names the weights in an error.
-
-    Raises
-    ------
-    WeightsError
-        They belong to another network: which parameter is missing, unknown or of another shape.
+        Names the weights in the error: which parameter is missing, unknown or of another shape.
     """
+    known = ", ".join(parameters)
+    for name, shape in parameters.items():
+        if name not in weights:
+            raise WeightsError(f"{source}: found no {name}, allowed a checkpoint of this network: {known}")
+        if weights[name].shape != shape:
+            raise WeightsError(f"{source}: found {name} of shape {weights[name].shape}, allowed {shape}")
+    for name in weights:
+        if name not in parameters:
+            raise WeightsError(f"{source}: found {name}, allowed only what this network has: {known}")
+
+
+def load_weights_(module: "nn.Module", weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """Write weights (float32, by parameter name) into a module."""
     import torch
 
-    state = module.state_dict()
-    for name, value in state.items():
-        if name not in weights:
-            raise WeightsError(f"{source}: found no {name}, allowed a checkpoint of this network: {', '.join(state)}")
-        found, expected = tuple(weights[name].shape), tuple(value.shape)
-        if found != expected:
-            raise WeightsError(f"{source}: found {name} of shape {found}, allowed {expected} for this network")
-    for name in weights:
-        if name not in state:
-            raise WeightsError(f"{source}: found {name}, allowed only what this network has: {', '.join(state)}")
-    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()}, strict=False)
 
 
 def compress_network(
@@ -316,8 +325,6 @@ class _Run:
 
     def pack(self) -> CompressedModel:
         """Build the compressed model, rounding what the recipe rounds, and give the module exactly its weights."""
-        import torch
-
         tensors = tuple(
             self._coded_tensor(name)
             if name in self.coded
@@ -325,8 +332,7 @@ class _Run:
             for name, array in weights_of(self.module, self.graph).items()
         )
         model = CompressedModel(self.graph, tensors, _provenance(self.recipe))
-        state = {name: torch.from_numpy(np.array(array)) for name, array in model.weights().items()}
-        self.module.load_state_dict(state, strict=False)
+        load_weights_(self.module, model.weights())
         return model
 
     def _coded_tensor(self, name: str) -> CompressedTensor:

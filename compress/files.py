@@ -1,0 +1,74 @@
+"""Files and directories that appear whole or not at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from compress.errors import CompressError
+
+__all__ = ["staged_directory", "write_whole"]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside the destination, flush to the disk, then rename over it.
+
+    Raises
+    ------
+    CompressError
+        The place cannot be written; what stood there stays.
+    """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise CompressError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def staged_directory(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
+    """A directory to fill, which takes its name only when the block ends without an error.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist, or be an empty directory, unless `force`; what stood there is replaced at the very end.
+    force : bool
+    marker : str
+        A file that tells a directory of ours: no other directory is ever replaced.
+
+    Raises
+    ------
+    CompressError
+        `path` exists already, or cannot be written: both are found out on entry.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())) and not force:
+        raise CompressError(f"{path}: found an existing run, allowed a new place; --force replaces it")
+    if path.exists() and not path.is_dir():
+        raise CompressError(f"{path}: found a file, allowed a directory")
+    if path.exists() and any(path.iterdir()) and not (path / marker).is_file():
+        raise CompressError(f"{path}: found a directory without {marker}, allowed to replace only a run")
+    stage = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stage.mkdir()
+    except OSError as error:
+        raise CompressError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        yield stage
+        if path.exists():
+            aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+            path.rename(aside)
+            stage.rename(path)
+            shutil.rmtree(aside)
+        else:
+            stage.rename(path)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)

@@ -1,0 +1,128 @@
+"""The per-layer table in the columns of Deep Compression (Han et al. 2016, tables 4 and 5), from the packed file."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from compress.container import FileAccount
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["LayerRow", "file_table", "layer_rows", "layer_table", "rows_as_json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One layer of the table: its coded weight and what goes with it (bias).
+
+    Parameters
+    ----------
+    layer : str
+    weights : int
+        Values of the dense layer, pruned ones and bias included.
+    kept : int
+        Values that are left.
+    weight_bits, weight_bits_coded : float or None
+        Bits of a surviving weight's code before and after Huffman coding; None for a layer that is not coded.
+    index_bits, index_bits_coded : float or None
+        Bits of a surviving weight's position before and after Huffman coding, escapes counted.
+    dense_bytes, payload_bytes : int
+        As float32; in the file, tables and codebook included.
+    entropy_bytes : float
+        Order-0 entropy of codes and gaps.
+    """
+
+    layer: str
+    weights: int
+    kept: int
+    weight_bits: float | None
+    weight_bits_coded: float | None
+    index_bits: float | None
+    index_bits_coded: float | None
+    dense_bytes: int
+    payload_bytes: float
+    entropy_bytes: float
+
+    @property
+    def ratio(self) -> float:
+        return self.dense_bytes / self.payload_bytes if self.payload_bytes else float("inf")
+
+
+def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
+    """One row a tensor, in the file's order."""
+    rows = []
+    for tensor in account.tensors:
+        coded = tensor.kind == "coded"
+        rows.append(
+            LayerRow(
+                layer=tensor.name,
+                weights=tensor.size,
+                kept=tensor.nnz,
+                weight_bits=float(tensor.bits) if coded else None,
+                weight_bits_coded=tensor.weight_bits_coded if coded else None,
+                index_bits=tensor.index_bits if coded else None,
+                index_bits_coded=tensor.index_bits_coded if coded else None,
+                dense_bytes=4 * tensor.size,
+                payload_bytes=tensor.total_bytes,
+                entropy_bytes=(tensor.code_entropy_bits + tensor.gap_entropy_bits) / 8,
+            )
+        )
+    return tuple(rows)
+
+
+def rows_as_json(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:
+    """The rows as plain values, the ratio included."""
+    return [{**asdict(row), "ratio": row.ratio} for row in rows]
+
+
+def layer_table(rows: Sequence[LayerRow]) -> "Table":
+    """The table for a terminal."""
+    from rich.table import Table
+
+    table = Table(title="Per layer", title_justify="left")
+    table.add_column("tensor", no_wrap=True)
+    columns = ("weights", "kept", "kept %", "weight bits", "→ coded", "index bits", "→ coded")
+    for column in (*columns, "dense bytes", "bytes", "entropy", "ratio"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    total = _total(rows)
+    table.add_section()
+    table.add_row(*_cells(total), style="bold")
+    return table
+
+
+def _total(rows: Sequence[LayerRow]) -> LayerRow:
+    return LayerRow(
+        layer="all tensors",
+        weights=sum(row.weights for row in rows),
+        kept=sum(row.kept for row in rows),
+        weight_bits=None,
+        weight_bits_coded=None,
+        index_bits=None,
+        index_bits_coded=None,
+        dense_bytes=sum(row.dense_bytes for row in rows),
+        payload_bytes=sum(row.payload_bytes for row in rows),
+        entropy_bytes=sum(row.entropy_bytes for row in rows),
+    )
+
+
+def _cells(row: LayerRow) -> tuple[str, ...]:
+    def bits(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+
+    return (
+        row.layer,
+        f"{row.weights:,}",
+        f"{row.kept:,}",
+        f"{100 * row.kept / row.weights:.1f}" if row.weights else "–",
+        bits(row.weight_bits),
+        bits(row.weight_bits_coded),
+        bits(row.index_bits),
+        bits(row.index_bits_coded),
+        f"{row.dense_bytes:,}",
+        f"{row.payload_bytes:,.1f}",
+        f"{row.entropy_bytes:,.1f}" if row.entropy_bytes else "–",
+        f"{row.ratio:.1f}×" if row.payload_bytes else "–",
+    )

@@ -1,0 +1,18 @@
+"""What is composed above the rooms: whole jobs that the command line, a sweep or a caller's own program runs."""
+
+from jobs.files import evaluate_file, export_file, load_file, read_file, verify_file
+from jobs.full_run import RUNS, RunResult, run
+from jobs.measure import bench_latency, bench_size
+
+__all__ = [
+    "RUNS",
+    "RunResult",
+    "bench_latency",
+    "bench_size",
+    "evaluate_file",
+    "export_file",
+    "load_file",
+    "read_file",
+    "run",
+    "verify_file",
+]
