@@ -128,6 +128,7 @@ class Measurement:
     first_inference_ns: int | None = None
     interpreter_bytes: int | None = None
     peak_bytes: int | None = None
+    device_peak_bytes: int | None = None
     warm_up_done: int | None = None
     summary: Summary | None = None
     latency_ns: NDArray[np.int64] | None = field(default=None, repr=False)
@@ -137,7 +138,7 @@ class Measurement:
         """The same as a plain dictionary, raw samples last."""
         names = (
             "label", "runtime", "batch_size", "status", "reason", "error", "tolerance", "import_ns", "load_ns",
-            "first_inference_ns", "interpreter_bytes", "peak_bytes", "warm_up_done",
+            "first_inference_ns", "interpreter_bytes", "peak_bytes", "device_peak_bytes", "warm_up_done",
         )  # fmt: skip
         result: dict[str, Any] = {name: getattr(self, name) for name in names}
         result["details"] = dict(self.details)

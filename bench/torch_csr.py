@@ -9,23 +9,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["conv2d_csr", "dense_of_groups", "linear_csr", "to_csr"]
-
-
-def dense_of_groups(weight: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
-    """A convolution's weight as one matrix (out, in · kernel), zero between the groups.
-
-    >>> dense_of_groups(np.array([[[[1.0]]], [[[2.0]]]], dtype=np.float32), 2)
-    array([[1., 0.],
-           [0., 2.]], dtype=float32)
-    """
-    out, inner = weight.shape[0], int(np.prod(weight.shape[1:]))
-    matrix = np.zeros((out, groups * inner), dtype=np.float32)
-    rows = out // groups
-    for group in range(groups):
-        part = slice(group * rows, (group + 1) * rows)
-        matrix[part, group * inner : (group + 1) * inner] = weight[part].reshape(rows, inner)
-    return matrix
+__all__ = ["conv2d_csr", "linear_csr", "to_csr"]
 
 
 def to_csr(matrix: NDArray[np.float32]) -> "torch.Tensor":

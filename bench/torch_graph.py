@@ -95,7 +95,8 @@ def _conv(b: Builder, node: Node) -> Any:
     dilations = list(node.attributes.get("dilations", (1,) * rank))
     groups = node.attributes.get("group", 1)
     if b.sparse:
-        from bench.torch_csr import conv2d_csr, dense_of_groups, to_csr
+        from bench.numpy_graph import dense_of_groups
+        from bench.torch_csr import conv2d_csr, to_csr
 
         if rank != 2:
             raise BenchError(f"Conv: found {rank} spatial axes, allowed 2 for CSR weights")

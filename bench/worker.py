@@ -112,7 +112,9 @@ class _Contestant:
         return {"latency_ns": [int(value) for value in sample(self.session, count)]}
 
     def peak(self) -> dict[str, Any]:
-        return {"peak_bytes": memory_bytes("VmHWM")}
+        assert self.session is not None
+        on_device = self.session.device_bytes
+        return {"peak_bytes": memory_bytes("VmHWM"), "device_peak_bytes": on_device() if on_device else None}
 
 
 def main() -> int:

@@ -52,12 +52,15 @@ class Session:
         `samples(n)` gives n latencies in nanoseconds, for a runtime that holds its own clock.
     details : mapping
         What a reader of the number should know, by name.
+    device_bytes : callable, optional
+        The most memory that the runtime has held on the GPU.
     """
 
     call: Callable[[], object]
     read: Callable[[], NDArray[np.float32]]
     samples: Callable[[int], NDArray[np.int64]] | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    device_bytes: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,19 @@ from bench.runtimes.base import LoadOptions, Runtime, Session, missing_cuda, mis
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["RUNTIME", "available_torch", "torch_network", "torch_session"]
+__all__ = ["RUNTIME", "available_torch", "gpu_bytes", "torch_network", "torch_session"]
 
 
 def available_torch(device: str) -> str | None:
     """None where torch runs on `device`, else the reason."""
     return missing_cuda() if device == "cuda" else missing_modules(None, "torch")
+
+
+def gpu_bytes() -> int:
+    """The most that torch has allocated on the GPU in this process."""
+    import torch
+
+    return torch.cuda.max_memory_allocated()
 
 
 def torch_network(path: Path, options: LoadOptions, *, sparse: bool = False) -> "tuple[torch.nn.Module, torch.Tensor]":
@@ -35,7 +42,7 @@ def torch_network(path: Path, options: LoadOptions, *, sparse: bool = False) -> 
     return module, torch.from_numpy(options.inputs).to(options.device)
 
 
-def torch_session(function: Any, x: "torch.Tensor", device: str, **details: Any) -> Session:
+def torch_session(function: Any, x: "torch.Tensor", device: str) -> Session:
     """A session around a function of one tensor; on a GPU a call ends when the GPU is idle."""
     import torch
 
@@ -56,7 +63,11 @@ def torch_session(function: Any, x: "torch.Tensor", device: str, **details: Any)
         return run
 
     call = inference(on_gpu if device == "cuda" else on_cpu)
-    return Session(call, lambda: np.asarray(output[0].detach().cpu().numpy(), dtype=np.float32), details=details)
+    return Session(
+        call,
+        lambda: np.asarray(output[0].detach().cpu().numpy(), dtype=np.float32),
+        device_bytes=gpu_bytes if device == "cuda" else None,
+    )
 
 
 def _load(path: Path, options: LoadOptions) -> Session:
