@@ -44,9 +44,9 @@ def _field(name: str, *flags: str, metavar: str | None = None) -> Any:
     default = Recipe().flat()[name]
     return typer.Option(
         *(flags or (f"--{name.replace('_', '-')}",)),
-        help=f"{_FIELDS[name].description} [default: {default}]",
+        help=_FIELDS[name].description,
         metavar=metavar or "VALUE",
-        show_default=False,
+        show_default=str(default),
     )
 
 
@@ -58,9 +58,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no t
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="[FILES]", help="runs, .dcz, .onnx or .c files [default: the newest run]", show_default=False
-    ),
+    typer.Argument(metavar="[FILES]", help="runs, .dcz, .onnx or .c files", show_default="the newest run"),
 ]
 
 
@@ -91,7 +89,7 @@ def _run(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="where the files go [default: runs/NAME]", metavar="DIR", show_default=False),
+        typer.Option("--out", "-o", help="where the files go", metavar="DIR", show_default="runs/NAME"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda: where it is trained", metavar="NAME")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="replace an earlier run in the same place")] = False,
@@ -101,8 +99,9 @@ def _run(
 ) -> None:
     """Train, prune, share, code, pack, verify and export a network.
 
-    Writes DIR/model.dcz (the packed file), model.onnx (loads in stock runtimes), dense.onnx and dense.safetensors (the
-    network before compression), recipe.yaml, report.json and report.png.
+    Writes into DIR: model.dcz (the packed file), model.onnx (loads in stock
+    runtimes), dense.onnx and dense.safetensors (the network before compression),
+    recipe.yaml, report.json, report.png.
 
     Example: compress run --sparsity 0.9 --bits 5
     """
@@ -266,7 +265,7 @@ def _latency(
         typer.Option(
             "--out",
             "-o",
-            help="JSON file for all raw samples [default: latency.json beside the first file]",
+            help="JSON file for all raw samples",
             metavar="FILE",
             show_default=False,
         ),

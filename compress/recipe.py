@@ -91,8 +91,12 @@ class Recipe(BaseModel):
     learning_rate: LearningRate = Field(0.1, description="highest learning rate of dense training")
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(5e-4, description="L2 penalty in training and retraining")
     sparsity: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="fraction of the weights that is pruned")
-    criterion: Annotated[str, AfterValidator(_one_of(CRITERIA))] = Field("l1", description="what scores a weight")
-    schedule: Annotated[str, AfterValidator(_one_of(SCHEDULES))] = Field("cubic", description="how sparsity rises")
+    criterion: Annotated[str, AfterValidator(_one_of(CRITERIA))] = Field(
+        "l1", description=f"what scores a weight: {', '.join(CRITERIA)}"
+    )
+    schedule: Annotated[str, AfterValidator(_one_of(SCHEDULES))] = Field(
+        "cubic", description=f"how sparsity rises: {', '.join(SCHEDULES)}"
+    )
     rounds: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="rounds of pruning")
     round_epochs: Epochs = Field(1, description="epochs of retraining after every round but the last")
     retrain_epochs: Epochs = Field(6, description="epochs of retraining after the last round")
@@ -101,7 +105,7 @@ class Recipe(BaseModel):
         {"default": DEFAULT_BITS}, description="bits of a code, by layer, by kind (conv, fc), or default"
     )
     initialisation: Annotated[str, AfterValidator(_one_of(INITIALISATIONS))] = Field(
-        "linear", description="where k-means starts; optimal is the best squared error there is"
+        "linear", description=f"where k-means starts: {', '.join(INITIALISATIONS)}"
     )
     tune_epochs: Epochs = Field(2, description="epochs of tuning the centroids")
     tune_learning_rate: LearningRate = Field(1e-4, description="highest learning rate of tuning the centroids")
