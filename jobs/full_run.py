@@ -28,6 +28,7 @@ from export import TARGETS
 from jobs.files import load_file
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from compress.pipeline import Compression
@@ -91,15 +92,18 @@ def run(
         One of its kinds: bad data, a bad checkpoint, a place that cannot be written, training that diverges, or files
         that are not what was packed.
     """
+    from compress.pipeline import choose_device
+
     destination = directory or RUNS / recipe.run_name()
     start = time.perf_counter()
+    chosen = choose_device(device)
     with staged_directory(destination, force=force, marker="report.json") as stage:
         network = NETWORKS[recipe.network]()
         graph = graph_of_zoo(recipe.network)
         given = _checked_checkpoint(checkpoint, graph) if checkpoint else None
         dataset = DATASETS[recipe.data](data_dir)
         loaded = time.perf_counter()
-        compression = _compress(recipe, dataset, network.input_shape, graph, given, device, observer)
+        compression = _compress(recipe, dataset, network.input_shape, graph, given, chosen, observer)
         packed = time.perf_counter()
         content = container.dumps(compression.model)
         (stage / "model.dcz").write_bytes(content)
@@ -144,16 +148,15 @@ def _compress(
     input_shape: tuple[int, ...],
     graph: Graph,
     given: Mapping[str, NDArray[np.float32]] | None,
-    device_name: str,
+    device: "torch.device",
     observer: Observer,
 ) -> "Compression":
     import torch
 
     from compress.networks.module import build_module
-    from compress.pipeline import choose_device, compress_network, load_weights_
+    from compress.pipeline import compress_network, load_weights_
     from compress.training import Batches
 
-    device = choose_device(device_name)
     observer.note("train", f"torch {torch.__version__} on {_device_text(device)}, {torch.get_num_threads()} threads")
     torch.manual_seed(recipe.seed)
     module = build_module(NETWORKS[recipe.network]())
@@ -181,7 +184,7 @@ def _compress(
     )
 
 
-def _device_text(device: Any) -> str:
+def _device_text(device: "torch.device") -> str:
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -51,7 +51,9 @@ def test_only_the_pipeline_knows_the_stages() -> None:
             continue
         for name in _imports(path):
             touched = {stage for stage in stages if name == stage or name.startswith(f"{stage}.")}
-            home = {stage for stage in stages if own == stage or own.startswith(f"{stage}.") or own == f"{stage}.__init__"}
+            home = {
+                stage for stage in stages if own == stage or own.startswith(f"{stage}.") or own == f"{stage}.__init__"
+            }
             assert touched <= home or name == "compress.training.EpochRecord", (path, name)
 
 

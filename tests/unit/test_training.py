@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from compress.errors import CompressError
+from compress.optimisers import learning_rate_factor
 from compress.training import Batches, Masks, SharedWeights, evaluate, fit
 
 
@@ -111,7 +112,8 @@ def test_tuning_moves_the_weights_of_a_code_together_and_leaves_zeros() -> None:
 def test_a_fit_lowers_the_loss_and_records_every_epoch() -> None:
     module = network()
     batches = Batches(*examples(), 8, torch.Generator().manual_seed(0))
-    records = fit(module, batches, stage="s", epochs=6, optimiser=sgd, warm_up=True, held_out=Batches(*examples(), 40))
+    factor = learning_rate_factor("cosine", warm_up=True)
+    records = fit(module, batches, stage="s", epochs=6, optimiser=sgd, rate=factor, held_out=Batches(*examples(), 40))
     assert [(record.stage, record.epoch) for record in records] == [("s", epoch) for epoch in range(1, 7)]
     assert records[-1].loss < 0.6 * records[0].loss
     assert (records[-1].held_out_loss, records[-1].held_out_accuracy) == evaluate(module, Batches(*examples(), 7))

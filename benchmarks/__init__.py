@@ -1,0 +1,1 @@
+"""Benchmarks that the documentation quotes; each prints its table and keeps raw results with --json."""

@@ -1,0 +1,96 @@
+"""The recipe checks itself, in one line, and comes back from its own YAML."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.errors import UsageError
+from compress.recipe import Recipe, known_name, load_recipe, parse_bits
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sparsity": 1}, "sparsity: found 1, allowed a number at least 0 and below 1"),
+        ({"sparsity": -0.1}, "sparsity: found -0.1, allowed a number at least 0 and below 1"),
+        ({"sparsity": "much"}, "sparsity: found 'much', allowed a number at least 0 and below 1"),
+        ({"sparsity": float("nan")}, "sparsity: found nan, allowed a number at least 0 and below 1"),
+        ({"bits": 0}, "bits: found 0, allowed 1 to 8"),
+        ({"bits": "9"}, "bits: found 9, allowed 1 to 8"),
+        ({"bits": "conv=8,fc=12"}, "bits: found 12 for fc, allowed 1 to 8"),
+        ({"bits": "conv"}, "bits: found 'conv', allowed a number, or layer=number pairs such as conv=8,fc=5"),
+        ({"bits": "fc=4,fc=5"}, "bits: found 'fc=4,fc=5', allowed a number, or layer=number pairs such as conv=8,fc=5"),
+        ({"rounds": 0}, "rounds: found 0, allowed a whole number at least 1 and at most 1000"),
+        ({"epochs": 1.5}, "epochs: found 1.5, allowed a whole number at least 0 and at most 10000"),
+        ({"half": "perhaps"}, "half: found 'perhaps', allowed true or false"),
+        ({"schedule": "cubik"}, "nearest: cubic"),
+        ({"network": "lenet5"}, "nearest: lenet-5"),
+        ({"sparsty": 0.5}, "nearest: sparsity"),
+    ],
+)
+def test_a_bad_field_is_named_with_what_is_allowed(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.of(values)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.endswith(message)
+    assert caught.value.exit_code == 2
+
+
+def test_a_recipe_comes_back_from_its_yaml(tmp_path: Path) -> None:
+    recipe = Recipe.of({"sparsity": "0.95", "bits": "conv=8,fc=5", "seed": 7})
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.to_yaml(), "utf-8")
+    assert Recipe.of(load_recipe(path)) == recipe
+
+
+def test_a_recipe_is_plain_json_and_frozen() -> None:
+    recipe = Recipe()
+    assert json.loads(json.dumps(recipe.flat()))["bits"] == 5
+    assert recipe.changed() == {}
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.sparsity = 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- 1\n", "found no mapping of fields to values, allowed a recipe such as --dry-run prints"),
+        (b"a: [\n", "found no valid YAML"),
+        (b"\xff\xfe\xfd", "found no valid YAML"),
+        (b"!!python/object/apply:os.system [ls]\n", "found no valid YAML"),
+    ],
+)
+def test_a_recipe_file_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_recipe(tmp_path / "none.yaml")
+    assert str(caught.value) == f"{tmp_path / 'none.yaml'}: cannot be read (No such file or directory)"
+
+
+def test_bits_go_to_the_layer_before_the_kind_before_the_default() -> None:
+    recipe = Recipe.of({"bits": "4,conv=8,c3=6"})
+    assert recipe.bits_of("c1.weight", (6, 1, 5, 5)) == 8
+    assert recipe.bits_of("c3.weight", (16, 6, 5, 5)) == 6
+    assert recipe.bits_of("f6.weight", (84, 120)) == 4
+    assert Recipe.of({"bits": {"conv": 8}}).bits_of("f6.weight", (84, 120)) == 5
+
+
+def test_parse_bits_leaves_other_types_to_the_check() -> None:
+    assert parse_bits(None) is None
+    assert parse_bits(True) is True
+
+
+def test_known_name_without_a_near_one() -> None:
+    with pytest.raises(UsageError) as caught:
+        known_name("target", "qqqq", ("onnx", "c"))
+    assert str(caught.value) == "target: found 'qqqq', allowed onnx, c"
