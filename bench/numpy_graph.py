@@ -14,7 +14,7 @@ __all__ = ["OPERATORS", "dense_of_groups", "numpy_function", "unfold", "windows"
 
 Array = NDArray[Any]
 Matrix = Callable[[Array], Any]
-Step = Callable[..., Array]
+Step = Callable[..., Any]
 
 
 def dense_of_groups(weight: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ def _conv(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
     kernel = (weight.shape[2], weight.shape[3])
     product = matrix(dense_of_groups(weight, node.attributes.get("group", 1)))
 
-    def step(x: Array, _: Array, bias: Array | None = None) -> Array:
+    def step(x: Array, _: Array, bias: Array | None = None) -> Any:
         x = _pad(x, around, 0.0)
         rows, columns = (
             (x.shape[2 + axis] - dilations[axis] * (kernel[axis] - 1) - 1) // strides[axis] + 1 for axis in (0, 1)
@@ -97,8 +97,8 @@ def _gemm(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
     weight = (weight if attributes.get("transB", 0) else weight.T) * np.float32(attributes.get("alpha", 1.0))
     product, beta = matrix(weight), np.float32(attributes.get("beta", 1.0))
 
-    def step(x: Array, _: Array, bias: Array | None = None) -> Array:
-        y: Array = (product @ x.T).T
+    def step(x: Array, _: Array, bias: Array | None = None) -> Any:
+        y = (product @ x.T).T
         return y if bias is None else y + beta * bias
 
     return step
@@ -124,10 +124,10 @@ def _pool(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
         raise BenchError(f"{node.op}: found ceil_mode or a second output, allowed neither")
     counted = bool(node.attributes.get("count_include_pad", 0))
 
-    def largest(x: Array) -> Array:
+    def largest(x: Array) -> Any:
         return windows(_pad(x, around, -np.inf), kernel, strides, dilations).max(axis=(4, 5))
 
-    def average(x: Array) -> Array:
+    def average(x: Array) -> Any:
         total = windows(_pad(x, around, 0.0), kernel, strides, dilations).sum(axis=(4, 5))
         if counted or not any(map(any, around)):
             return total / np.float32(kernel[0] * kernel[1])
@@ -142,7 +142,7 @@ def _batch_norm(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> S
     factor = scale / np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
     offset = shift - mean * factor
 
-    def step(x: Array, *_: Array) -> Array:
+    def step(x: Array, *_: Array) -> Any:
         axes = (1, -1, *(1,) * (x.ndim - 2))
         return x * factor.reshape(axes) + offset.reshape(axes)
 
@@ -152,7 +152,7 @@ def _batch_norm(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> S
 def _softmax(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
     axis = node.attributes.get("axis", -1)
 
-    def step(x: Array) -> Array:
+    def step(x: Array) -> Any:
         shifted = x - x.max(axis=axis, keepdims=True)
         total = np.exp(shifted).sum(axis=axis, keepdims=True)
         return np.exp(shifted) / total if node.op == "Softmax" else shifted - np.log(total)
@@ -194,11 +194,11 @@ def _always(step: Step) -> Callable[[Node, Mapping[str, Array], Matrix], Step]:
     return lambda node, constants, matrix: step
 
 
-def _relu(x: Array) -> Array:
+def _relu(x: Array) -> Any:
     return np.maximum(x, np.float32(0))
 
 
-def _sigmoid(x: Array) -> Array:
+def _sigmoid(x: Array) -> Any:
     half = np.float32(0.5)
     return half * np.tanh(half * x) + half
 

@@ -130,7 +130,7 @@ def _window(node: Node) -> tuple[tuple[int, int], tuple[int, int], tuple[int, in
     pads = tuple(node.attributes.get("pads", (0, 0, 0, 0)))
     if len(pads) != 4:
         raise BenchError(f"{node.op}: found {len(pads) // 2} spatial axes, allowed 2")
-    return tuple(node.attributes.get("strides", (1, 1))), tuple(node.attributes.get("dilations", (1, 1))), pads  # type: ignore[return-value]  # two of each, as pads are four
+    return tuple(node.attributes.get("strides", (1, 1))), tuple(node.attributes.get("dilations", (1, 1))), pads
 
 
 def _padded(w: _Writer, name: str, pads: tuple[int, int, int, int], fill: float) -> int:

@@ -114,7 +114,7 @@ def _linear(b: Builder, x: Any, weight: Any, bias: Any) -> Any:
         from bench.torch_csr import linear_csr, to_csr
 
         return b.call(linear_csr, x, b.buffer(to_csr(weight)), bias)
-    return b.call(torch.nn.functional.linear, x, b.buffer(torch.from_numpy(np.ascontiguousarray(weight))), bias)
+    return b.call(torch.nn.functional.linear, x, b.buffer(torch.from_numpy(np.array(weight, order="C"))), bias)
 
 
 def _gemm(b: Builder, node: Node) -> Any:

@@ -57,7 +57,7 @@ def _load(path: Path, options: LoadOptions) -> Session:
     output = torch.empty(tuple(engine.get_tensor_shape(sink)), dtype=torch.float32, device=options.device)
     context.set_tensor_address(source, batch.data_ptr())
     context.set_tensor_address(sink, output.data_ptr())
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has not typed it
 
     def call() -> None:
         if not context.execute_async_v3(stream.cuda_stream):

@@ -18,7 +18,7 @@ def _load(path: Path, options: LoadOptions) -> Session:
 
     module, x = torch_network(path, options)
     with torch.inference_mode():
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch has not typed it
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_CALLS_BEFORE_CAPTURE):
