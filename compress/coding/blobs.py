@@ -1,0 +1,88 @@
+"""Byte strings inside a packed file, deflated or LZMA-packed where that is shorter (FORMAT.md, section 3)."""
+
+import lzma
+import zlib
+
+import numpy as np
+
+from compress.coding.bits import BitReader, BitWriter
+from compress.errors import CorruptFileError
+
+__all__ = ["DICTIONARY", "MAX_BLOB_BYTES", "read_blob", "write_blob"]
+
+MAX_BLOB_BYTES = 1 << 26
+"""Longest byte string before packing."""
+
+MAX_EXPANSION = 1 << 12
+"""Most bytes that one packed byte may stand for."""
+
+DICTIONARY = (
+    b"onnxscriptpytorchmodel.graph.Identity.Reshape.Transpose.Softmax.Concat.Add.Mul.GlobalAveragePool.AveragePool"
+    b".MaxPool.BatchNormalization.epsilon.Gemm.transB.Relu.Tanh.Flatten.axis.Conv.kernel_shape.strides.pads"
+    b".dilations.group.layer.weight.bias.input.output.logits.batch"
+    b" resnet vgg lenet-300-100 lenet-5-caffe mlp fashion-mnist cifar-10 network=lenet-5 data=mnist checkpoint= device="
+    b" limit= held_out= batch_size= shift= learning_rate= weight_decay= criterion=l2 gradient random schedule=one-shot"
+    b" cubic rounds= round_epochs= retrain_epochs= retrain_learning_rate= initialisation=linear density k-means++ optimal"
+    b" tune_epochs= tune_learning_rate= half=False half=True epochs=0.99 0.98 0.95 {default: 5, conv: 8, fc: 5}"
+    b"recipe\xffseed=0 sparsity=0.9 bits=5\xffversions\xffdeep-compress 0.1.0 torch 2.8.0+cpu\xff"
+)
+"""What a deflated string may refer to as if it stood before it: words of recipes and of ONNX graphs."""
+
+_LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20}]
+_RAW, _DEFLATE, _LZMA = range(3)
+_METHODS = ("raw", "deflate", "LZMA")
+
+
+def write_blob(out: BitWriter, content: bytes) -> None:
+    """Append a byte string by the method that takes the fewest bytes."""
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
+    packings = {
+        _RAW: content,
+        _DEFLATE: deflater.compress(content) + deflater.flush(),
+        _LZMA: lzma.compress(content, lzma.FORMAT_RAW, filters=_LZMA_FILTERS),
+    }
+    allowed = [method for method, packed in packings.items() if len(content) <= MAX_EXPANSION * len(packed)]
+    method = min(allowed, key=lambda method: len(packings[method]) + (method != _RAW))
+    out.write_golomb(method, 0)
+    out.write_golomb(len(content), 6)
+    if method != _RAW:
+        out.write_golomb(len(packings[method]), 6)
+    out.write_packed(np.frombuffer(packings[method], dtype=np.uint8), 8 * len(packings[method]))
+
+
+def read_blob(reader: BitReader, thing: str) -> bytes:
+    """Read what `write_blob` wrote; never unpacks more bytes than are declared and allowed.
+
+    Raises
+    ------
+    CorruptFileError
+    """
+    method = reader.read_golomb(0, f"{thing}, method")
+    if method >= len(_METHODS):
+        raise CorruptFileError(f"{thing}, method: found {method}, allowed 0 to {len(_METHODS) - 1}")
+    size = reader.read_golomb(6, f"{thing}, size")
+    packed_bytes = size if method == _RAW else reader.read_golomb(6, f"{thing}, packed size")
+    reader.require(8 * packed_bytes, thing)
+    allowed = min(MAX_BLOB_BYTES, MAX_EXPANSION * packed_bytes)
+    if size > allowed:
+        raise CorruptFileError(f"{thing}: found {size} bytes declared, allowed {allowed}")
+    packed = reader.read(8 * packed_bytes, thing).to_bytes(packed_bytes, "big")
+    if method == _RAW:
+        return packed
+    content = _unpack(method, packed, size)
+    if content is None or len(content) != size:
+        raise CorruptFileError(f"{thing}: found damaged {_METHODS[method]} data, allowed exactly {size} bytes")
+    return content
+
+
+def _unpack(method: int, packed: bytes, size: int) -> bytes | None:
+    try:
+        if method == _DEFLATE:
+            inflater = zlib.decompressobj(-15, DICTIONARY)
+            content = inflater.decompress(packed, size + 1)
+            return content if inflater.eof and not inflater.unused_data else None
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
+        content = decoder.decompress(packed, size + 1)
+        return content if decoder.eof and not decoder.unused_data else None
+    except (zlib.error, lzma.LZMAError):
+        return None
