@@ -74,8 +74,8 @@ def _mixed(rng: np.random.Generator) -> onnx.ModelProto:
     return _model(nodes, constants, [3, 16, 16], 5)
 
 
-def _decoding(rng: np.random.Generator) -> onnx.ModelProto:
-    """A weight that is looked up in a codebook when the file is loaded, inside a function of its own domain."""
+def _decoding(rng: np.random.Generator, *, function: bool = False) -> onnx.ModelProto:
+    """A weight that is looked up in a codebook when the file is loaded, on request inside a function."""
     constants = {
         "codes": rng.integers(0, 8, (5, 12), dtype=np.int64),
         "codebook": rng.standard_normal(8, dtype=np.float32),
@@ -90,12 +90,15 @@ def _decoding(rng: np.random.Generator) -> onnx.ModelProto:
         [helper.make_opsetid("", 17)],
     )
     nodes = [
-        helper.make_node("Lookup", ["codebook", "codes"], ["w"], domain="local"),
+        helper.make_node("Lookup", ["codebook", "codes"], ["w"], domain="local")
+        if function
+        else helper.make_node("Gather", ["codebook", "codes"], ["w"]),
         helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1),
         helper.make_node("Relu", ["h"], ["y"]),
     ]
     model = _model(nodes, constants, [12], 5)
-    model.functions.append(lookup)
+    if function:
+        model.functions.append(lookup)
     return model
 
 
@@ -174,7 +177,7 @@ def test_says_what_it_is(name: str) -> None:
         assert reason is None or (reason and "\n" not in reason)
 
 
-@pytest.mark.parametrize("network", ("lenet-5", "mixed"))
+@pytest.mark.parametrize("network", ["lenet-5", "mixed"])
 def test_a_plain_file_keeps_its_operators(files: tuple[BenchFile, ...], network: str, tmp_path: Path) -> None:
     path = next(item.path for item in files if item.label == network)
     plain = read_model(plain_file(path, tmp_path, BATCH))
@@ -182,8 +185,10 @@ def test_a_plain_file_keeps_its_operators(files: tuple[BenchFile, ...], network:
     assert plain.graph.input[0].type.tensor_type.shape.dim[0].dim_value == BATCH
 
 
-def test_a_decoding_file_becomes_dense(files: tuple[BenchFile, ...], tmp_path: Path) -> None:
-    plain = read_model(plain_file(files[2].path, tmp_path, BATCH))
+@pytest.mark.parametrize("function", [False, True])
+def test_a_decoding_file_becomes_dense(function: bool, tmp_path: Path) -> None:
+    onnx.save(_decoding(np.random.default_rng(1), function=function), tmp_path / "decoding.onnx")
+    plain = read_model(plain_file(tmp_path / "decoding.onnx", tmp_path, BATCH))
     assert [node.op_type for node in plain.graph.node] == ["Gemm", "Relu"]
     assert not plain.functions
 
