@@ -5,6 +5,7 @@ Han, Mao, Dally: Deep Compression (2016), figure 1. Coding and packing follow in
 """
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError, UsageError, WeightsError
-from compress.graph import Graph, graph_of_module
+from compress.graph import Graph, graph_of_module, graph_of_network
+from compress.networks import Network, describe
+from compress.networks.module import build_module
 from compress.observer import Observer, Silent
-from compress.prune import CRITERIA, SCHEDULES, select_globally
+from compress.optimisers import OPTIMISERS, learning_rate_factor
+from compress.prune import (
+    CRITERIA,
+    SCHEDULES,
+    Context,
+    Criterion,
+    select_above,
+    select_each,
+    select_globally,
+    select_pattern,
+)
+from compress.prune.merge import merge_neurons, merge_point, most_similar
+from compress.prune.structure import filter_masks, remove_filters
 from compress.recipe import Recipe
 from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
 from compress.share import assign, cluster
-from compress.training import Constraint, EpochRecord, Masks, SharedWeights, evaluate, fit
+from compress.training import Constraint, EpochRecord, Masks, SharedWeights, evaluate, fit, gradients, gram
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +54,11 @@ __all__ = [
     "weights_of",
 ]
 
-_MOMENTUM = 0.9
+_TUNE_MOMENTUM = 0.9
+_GRADIENT_BATCHES = 100
+"""Batches over which `taylor` takes its gradient; on fewer, all."""
+
+_ROUNDING = 1e-9
 _SILENT = Silent()
 
 
@@ -203,14 +222,16 @@ def compress_network(
     if not pretrained:
         run.stage("train", run.train)
     dense = weights_of(module, graph)
+    if recipe.merge_neurons:
+        run.stage("merge", run.merge)
     run.stage("prune", run.prune)
-    pruned = weights_of(module, graph)
+    pruned = weights_of(run.module, run.graph)
     run.stage("share", run.share)
     run.stage("tune", run.tune)
     model = run.pack()
     return Compression(
         model=model,
-        module=module,
+        module=run.module,
         dense=dense,
         pruned=pruned,
         history=tuple(run.history),
@@ -232,8 +253,11 @@ class _Run:
     ) -> None:
         self.module, self.recipe, self.graph, self.observer = module, recipe, graph, observer
         self.loader, self.held_out = train, held_out
+        self.network = describe(graph.zoo) if graph.zoo is not None else None
         self.coded = _coded_parameters(module, graph)
-        self.masks = {name: np.ones(graph.parameters[name], dtype=np.bool_) for name in self.coded}
+        self.generator = np.random.default_rng(recipe.seed)
+        self.masks = self.unpruned()
+        self.filters: dict[str, NDArray[np.bool_]] = {}
         self.shared: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
         self.centroids: dict[str, NDArray[np.float32]] = {}
         self.history: list[EpochRecord] = []
@@ -252,52 +276,182 @@ class _Run:
         epochs: int,
         learning_rate: float,
         *,
+        optimiser: str | None = None,
         weight_decay: float = 0.0,
-        warm_up: bool = False,
-        decay: bool = True,
+        rate: Callable[[int, int], float] | None = None,
         constraint: Constraint | None = None,
     ) -> None:
-        import torch
-
+        build = OPTIMISERS[optimiser or self.recipe.optimiser]
+        momentum = self.recipe.momentum if optimiser is None else _TUNE_MOMENTUM
         self.history += fit(
             self.module,
             self.loader,
             stage=stage,
             epochs=epochs,
-            optimiser=lambda parameters: torch.optim.SGD(
-                parameters, lr=learning_rate, momentum=_MOMENTUM, nesterov=True, weight_decay=weight_decay
-            ),
-            warm_up=warm_up,
-            decay=decay,
+            optimiser=lambda parameters: build(parameters, learning_rate, momentum, weight_decay),
+            rate=rate,
             constraint=constraint,
             held_out=self.held_out,
             observer=self.observer,
         )
 
-    def train(self) -> None:
-        recipe = self.recipe
-        self.fit("train", recipe.epochs, recipe.learning_rate, weight_decay=recipe.weight_decay, warm_up=True)
+    def unpruned(self) -> dict[str, NDArray[np.bool_]]:
+        """Masks with every weight that the network has: all but those that its description fixes at zero."""
+        fixed = self.network.fixed_masks() if self.network else {}
+        return {name: fixed.get(name, np.ones(self.graph.parameters[name], np.bool_)) for name in self.coded}
 
-    def prune(self) -> None:
+    def under_masks(self) -> Masks:
+        """What retraining keeps true: pruned weights stay zero, and so does all else of a pruned filter."""
         import torch
 
+        masks = dict(self.masks)
+        if self.filters and self.network:
+            masks = {**filter_masks(self.network, self.filters), **masks}
+        elif self.filters:
+            named = dict(self.module.named_parameters())
+            biases = {f"{layer}.bias": kept for layer, kept in self.filters.items()}
+            masks |= {name: kept for name, kept in biases.items() if name in named}
+        return Masks(self.module, {name: torch.from_numpy(mask) for name, mask in masks.items()})
+
+    def train(self) -> None:
         recipe = self.recipe
-        generator = np.random.default_rng(recipe.seed)
-        targets = SCHEDULES[recipe.schedule](recipe.sparsity, recipe.rounds) if recipe.sparsity > 0 else ()
-        for number, target in enumerate(targets, start=1):
-            last = number == len(targets)
-            weights = weights_of(self.module, self.graph)
-            scores = {name: CRITERIA[recipe.criterion](weights[name], generator) for name in self.coded}
-            self.masks = select_globally(scores, target)
-            self.observer.note("prune", f"round {number}/{len(targets)}: sparsity {target:.4f}")
+        self.fit(
+            "train",
+            recipe.epochs,
+            recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            rate=learning_rate_factor(recipe.annealing, recipe.rate_decay, warm_up=recipe.warm_up),
+        )
+
+    def merge(self) -> None:
+        recipe = self.recipe
+        network = self.network
+        if network is None:
+            raise UnsupportedError("merge-layer: found a network that is not of the zoo, allowed those of the zoo only")
+        merge_point(network, recipe.merge_layer, recipe.merge_neurons)
+        for number in range(1, recipe.merge_neurons + 1):
+            read_from = merge_point(network, recipe.merge_layer)
+            first, second, cosine = most_similar(gram(self.module, read_from, self.loader).cpu().numpy())
+            self.observer.note(
+                "merge", f"{number}/{recipe.merge_neurons}: neurons {first} and {second}, cosine {cosine:.4f}"
+            )
+            network, weights = merge_neurons(
+                network, weights_of(self.module, self.graph), recipe.merge_layer, first, second
+            )
+            self.rebuild(network, weights)
             self.fit(
-                "retrain" if last else f"prune {number}",
+                f"merge {number}",
+                recipe.merge_epochs,
+                recipe.retrain_learning_rate,
+                weight_decay=recipe.weight_decay,
+                constraint=self.under_masks(),
+            )
+
+    def prune(self) -> None:
+        recipe = self.recipe
+        nothing = recipe.sparsity == 0 and not recipe.layer_sparsity and not recipe.quality
+        rounds = 0 if nothing else len(SCHEDULES[recipe.schedule](recipe.sparsity, recipe.rounds))
+        for number in range(rounds):
+            last = number == rounds - 1
+            self.choose(number, rounds)
+            self.observer.note("prune", f"round {number + 1}/{rounds}: {self.pruned_text()}")
+            if last and CRITERIA[recipe.criterion].removes:
+                self.remove()
+            self.fit(
+                "retrain" if last else f"prune {number + 1}",
                 recipe.retrain_epochs if last else recipe.round_epochs,
                 recipe.retrain_learning_rate,
                 weight_decay=recipe.weight_decay,
-                decay=last,
-                constraint=Masks(self.module, {name: torch.from_numpy(mask) for name, mask in self.masks.items()}),
+                rate=learning_rate_factor(recipe.annealing, recipe.rate_decay) if last else None,
+                constraint=self.under_masks(),
             )
+
+    def choose(self, number: int, rounds: int) -> None:
+        """Score what is left, and set the masks for the sparsity of this round, or for its part of the quality."""
+        recipe, criterion = self.recipe, CRITERIA[self.recipe.criterion]
+        weights = weights_of(self.module, self.graph)
+        context = Context(
+            weights={name: weights[name] for name in self.coded}, gradients=self.gradients, generator=self.generator
+        )
+        if criterion.unit == "filter":
+            self.choose_filters(context, criterion, number)
+            return
+        present = self.unpruned()
+        scores = {
+            name: np.where(self.masks[name], criterion.score(context, name), -np.inf).astype(np.float32)
+            for name in self.coded
+        }
+        if recipe.quality:
+            part = (number + 1) / rounds
+            thresholds = {name: part * recipe.quality_of(name, array.shape) for name, array in scores.items()}
+            self.masks = select_above(scores, thresholds)
+        elif recipe.pattern:
+            kept, group = recipe.pattern_counts()
+            kept = max(kept, math.ceil(group * (1 - self.reached(recipe.sparsity, number)) - _ROUNDING))
+            self.masks = {name: select_pattern(array, kept, group) & present[name] for name, array in scores.items()}
+        else:
+            chosen = self.select({name: array[present[name]] for name, array in scores.items()}, number)
+            for name, array in present.items():
+                self.masks[name] = array.copy()
+                self.masks[name][array] = chosen[name]
+
+    def choose_filters(self, context: Context, criterion: Criterion, number: int) -> None:
+        """Choose filters of every layer but the last; the best of each layer always stays."""
+        scores = {}
+        for name in self.coded[:-1]:
+            found = criterion.score(context, name)
+            layer = name.removesuffix(".weight")
+            if layer in self.filters:
+                found = np.where(self.filters[layer], found, -np.inf).astype(np.float32)
+            found[int(np.argmax(found))] = np.inf
+            scores[name] = found
+        chosen = self.select(scores, number)
+        self.filters = {name.removesuffix(".weight"): kept for name, kept in chosen.items()}
+        self.masks = self.unpruned()
+        for name, kept in chosen.items():
+            self.masks[name][~kept] = False
+
+    def select(self, scores: Mapping[str, NDArray[np.float32]], number: int) -> dict[str, NDArray[np.bool_]]:
+        recipe, shapes = self.recipe, self.graph.parameters
+        if recipe.scope == "global":
+            return select_globally(scores, self.reached(recipe.sparsity, number))
+        final = {name: recipe.sparsity_of(name, shapes[name]) for name in scores}
+        return select_each(scores, {name: self.reached(sparsity, number) for name, sparsity in final.items()})
+
+    def reached(self, sparsity: float, number: int) -> float:
+        """Sparsity after a round, counted from zero, on the way to the one that is asked for."""
+        return SCHEDULES[self.recipe.schedule](sparsity, self.recipe.rounds)[number]
+
+    def gradients(self) -> dict[str, NDArray[np.float32]]:
+        found = gradients(self.module, self.loader, _GRADIENT_BATCHES)
+        return {name: found[name].cpu().numpy() for name in self.coded}
+
+    def pruned_text(self) -> str:
+        present = sum(int(np.count_nonzero(mask)) for mask in self.unpruned().values())
+        kept = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
+        text = f"sparsity {1 - kept / present:.4f}"
+        if self.filters:
+            gone = sum(int(np.count_nonzero(~kept)) for kept in self.filters.values())
+            text += f", {gone} of {sum(kept.size for kept in self.filters.values())} filters"
+        return text
+
+    def remove(self) -> None:
+        """Take the pruned filters out of the network."""
+        if self.network is None:
+            raise UnsupportedError(
+                f"criterion: found {self.recipe.criterion!r} for a network that is not of the zoo, allowed filter-l1, "
+                "filter-l2, which mask filters and leave the network as it is"
+            )
+        self.under_masks()
+        self.rebuild(*remove_filters(self.network, weights_of(self.module, self.graph), self.filters))
+
+    def rebuild(self, network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Go on with another network."""
+        device = next(self.module.parameters()).device
+        self.network, self.graph, self.filters = network, graph_of_network(network), {}
+        self.module = build_module(network).to(device)
+        load_weights_(self.module, weights)
+        self.masks = self.unpruned()
 
     def share(self) -> None:
         import torch
@@ -320,7 +474,14 @@ class _Run:
 
     def tune(self) -> None:
         keeper = SharedWeights(self.module, self.shared)
-        self.fit("tune", self.recipe.tune_epochs, self.recipe.tune_learning_rate, constraint=keeper)
+        self.fit(
+            "tune",
+            self.recipe.tune_epochs,
+            self.recipe.tune_learning_rate,
+            optimiser="nesterov",
+            rate=learning_rate_factor("cosine"),
+            constraint=keeper,
+        )
         self.centroids = {name: centroids.cpu().numpy() for name, centroids in keeper.centroids().items()}
 
     def pack(self) -> CompressedModel:

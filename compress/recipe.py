@@ -1,16 +1,17 @@
 """The one frozen configuration of a run, where the command line, a YAML file and a library's caller meet."""
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from compress.datasets import DATASETS
 from compress.errors import UsageError
-from compress.networks import NETWORKS
-from compress.prune import CRITERIA, SCHEDULES
+from compress.names import known_name
+from compress.networks.resolve import canonical_name
+from compress.optimisers import ANNEALINGS, OPTIMISERS
+from compress.prune import CRITERIA, SCHEDULES, SCOPES
 from compress.representation import MAX_BITS
 from compress.share import INITIALISATIONS
 
@@ -20,16 +21,8 @@ DEFAULT_BITS = 5
 """Bits of a code where a recipe names other layers only."""
 
 _MAX_RECIPE_BYTES = 1 << 20
-
-
-def known_name(what: str, name: str, allowed: Iterable[str]) -> str:
-    """Return `name`, or raise `UsageError` that names the nearest of `allowed`."""
-    choices = list(allowed)
-    if name in choices:
-        return name
-    near = get_close_matches(name, choices, n=1)
-    hint = f", nearest: {near[0]}" if near else ""
-    raise UsageError(f"{what}: found {name!r}, allowed {', '.join(choices)}{hint}")
+_PATTERN_TOLERANCE = 1e-9
+_Number = TypeVar("_Number", int, float)
 
 
 def parse_bits(value: Any) -> Any:
@@ -59,7 +52,47 @@ def _check_bits(bits: dict[str, int]) -> dict[str, int]:
     return dict(bits)
 
 
-def _one_of(registry: Mapping[str, object]) -> Callable[[str], str]:
+def parse_by_layer(value: Any) -> Any:
+    """Read numbers by layer from a number, a mapping, or the command line's form `0.5`, `conv=0.5,f6=0.95`.
+
+    >>> parse_by_layer("conv=0.5,f6=0.95"), parse_by_layer(1.5)
+    ({'conv': 0.5, 'f6': 0.95}, {'default': 1.5})
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    numbers: dict[str, float] = {}
+    for part in str(value).split(",") if value != "" else ():
+        key, equals, number = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            key, number = "default", key
+        try:
+            parsed = float(number)
+        except ValueError:
+            parsed = None
+        if not key or key in numbers or parsed is None:
+            raise ValueError(f"found {value!r}, allowed a number, or layer=number pairs such as conv=0.5,f6=0.95")
+        numbers[key] = parsed
+    return numbers
+
+
+def _within(low: float, high: float) -> Callable[[dict[str, float]], dict[str, float]]:
+    def check(numbers: dict[str, float]) -> dict[str, float]:
+        for key, number in numbers.items():
+            if not low <= number < high:
+                raise ValueError(f"found {number:g} for {key}, allowed at least {low:g} and below {high:g}")
+        return dict(numbers)
+
+    return check
+
+
+def _check_pattern(text: str) -> str:
+    kept, colon, group = text.partition(":")
+    if text and not (colon and kept.isdecimal() and group.isdecimal() and 0 < int(kept) < int(group) <= 64):
+        raise ValueError(f"found {text!r}, allowed N:M with 0 < N < M, M at most 64, such as 2:4")
+    return text
+
+
+def _one_of(registry: Iterable[str]) -> Callable[[str], str]:
     def check(name: str) -> str:
         try:
             return known_name("", name, registry)
@@ -67,6 +100,13 @@ def _one_of(registry: Mapping[str, object]) -> Callable[[str], str]:
             raise ValueError(str(error).removeprefix(": ")) from error
 
     return check
+
+
+def _network(name: str) -> str:
+    try:
+        return canonical_name(name)
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("network: ")) from error
 
 
 Epochs = Annotated[int, Field(ge=0, le=10_000)]
@@ -78,7 +118,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    network: Annotated[str, AfterValidator(_one_of(NETWORKS))] = Field("lenet-5", description="network of the zoo")
+    network: Annotated[str, AfterValidator(_network)] = Field("lenet-5", description="network of the zoo")
     data: Annotated[str, AfterValidator(_one_of(DATASETS))] = Field("mnist", description="data set")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="seed of everything random")
     held_out: Annotated[int, Field(ge=1)] = Field(5000, description="training examples kept for every choice")
@@ -90,9 +130,34 @@ class Recipe(BaseModel):
     epochs: Epochs = Field(8, description="epochs of dense training")
     learning_rate: LearningRate = Field(0.1, description="highest learning rate of dense training")
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(5e-4, description="L2 penalty in training and retraining")
+    optimiser: Annotated[str, AfterValidator(_one_of(OPTIMISERS))] = Field(
+        "nesterov", description=f"how training and retraining step: {', '.join(OPTIMISERS)}"
+    )
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of the optimiser; Adam's first beta")
+    annealing: Annotated[str, AfterValidator(_one_of(ANNEALINGS))] = Field(
+        "cosine",
+        description=f"how the learning rate falls, in training and after the last round: {', '.join(ANNEALINGS)}",
+    )
+    rate_decay: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="of the annealing inverse-time, a step")
+    warm_up: bool = Field(True, description="let the learning rate of dense training rise over its first tenth")
+    merge_layer: str = Field("", description="fully connected layer whose most alike neurons are merged")
+    merge_neurons: Annotated[int, Field(ge=0, le=1 << 16)] = Field(0, description="neurons that merging takes away")
+    merge_epochs: Epochs = Field(1, description="epochs of retraining after every merged neuron")
     sparsity: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="fraction of the weights that is pruned")
     criterion: Annotated[str, AfterValidator(_one_of(CRITERIA))] = Field(
         "l1", description=f"what scores a weight: {', '.join(CRITERIA)}"
+    )
+    scope: Annotated[str, AfterValidator(_one_of(SCOPES))] = Field(
+        "global", description="rank all layers together, each to one sparsity, or each to its own (layer-sparsity)"
+    )
+    layer_sparsity: Annotated[dict[str, float], BeforeValidator(parse_by_layer), AfterValidator(_within(0, 1))] = Field(
+        {}, description="sparsity by layer or by kind (conv, fc), for the scope per-layer; others have sparsity"
+    )
+    quality: Annotated[dict[str, float], BeforeValidator(parse_by_layer), AfterValidator(_within(0, 100))] = Field(
+        {}, description="for layer-std: keep weights above so many standard deviations; the sparsity is what results"
+    )
+    pattern: Annotated[str, AfterValidator(_check_pattern)] = Field(
+        "", description="N:M keeps N of every M neighbours in a row; its sparsity is 1 - N/M"
     )
     schedule: Annotated[str, AfterValidator(_one_of(SCHEDULES))] = Field(
         "cubic", description=f"how sparsity rises: {', '.join(SCHEDULES)}"
@@ -111,6 +176,35 @@ class Recipe(BaseModel):
     tune_learning_rate: LearningRate = Field(1e-4, description="highest learning rate of tuning the centroids")
     half: bool = Field(True, description="round biases of coded layers and centroids to half precision")
 
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        criterion = CRITERIA[self.criterion]
+        if (self.scope == "per-layer") != bool(self.layer_sparsity):
+            raise ValueError(
+                f"scope: found {self.scope!r} with layer-sparsity {self.layer_sparsity or 'not given'}, "
+                "allowed per-layer with it and only with it"
+            )
+        if self.quality and self.criterion != "layer-std":
+            raise ValueError(f"quality: found with criterion {self.criterion!r}, allowed with layer-std")
+        if self.quality and (self.layer_sparsity or self.pattern):
+            raise ValueError("quality: found with layer-sparsity or pattern, allowed alone: the sparsity results")
+        if self.pattern:
+            kept, group = self.pattern_counts()
+            if criterion.unit != "weight" or self.layer_sparsity:
+                raise ValueError(
+                    f"pattern: found with criterion {self.criterion!r}, allowed with one that scores weights"
+                )
+            if abs(self.sparsity - (1 - kept / group)) > _PATTERN_TOLERANCE:
+                raise ValueError(
+                    f"pattern: found {self.pattern} with sparsity {self.sparsity:g}, allowed {1 - kept / group:g}"
+                )
+        if bool(self.merge_layer) != bool(self.merge_neurons):
+            raise ValueError(
+                f"merge-neurons: found {self.merge_neurons} with merge-layer {self.merge_layer or 'not given'}, "
+                "allowed both or neither"
+            )
+        return self
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Build a recipe from names and values.
@@ -126,6 +220,8 @@ class Recipe(BaseModel):
             return cls.model_validate(dict(values))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
+            if not first["loc"]:
+                raise UsageError(str(first["msg"]).removeprefix("Value error, ")) from error
             field = str(first["loc"][0])
             option = field.replace("_", "-")
             text = str(first["msg"]).removeprefix("Value error, ")
@@ -138,6 +234,8 @@ class Recipe(BaseModel):
         kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
         info = cls.model_fields[field]
         kind = next((text for of, text in kinds.items() if of is info.annotation), None)
+        if field in ("layer_sparsity", "quality"):
+            return "a number, or layer=number pairs such as conv=0.5,f6=0.95"
         if kind is None:
             return "a whole number from 1 to 8, or layer=number pairs such as conv=8,fc=5"
         words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
@@ -151,15 +249,31 @@ class Recipe(BaseModel):
 
     def bits_of(self, name: str, shape: tuple[int, ...]) -> int:
         """Bits for a parameter: by its layer's name if given, else by kind (conv or fc), else the default."""
-        kind = "conv" if len(shape) > 2 else "fc"
-        layer = name.removesuffix(".weight")
-        return self.bits.get(layer, self.bits.get(kind, self.bits.get("default", DEFAULT_BITS)))
+        return _by_layer(self.bits, name, shape, DEFAULT_BITS)
+
+    def sparsity_of(self, name: str, shape: tuple[int, ...]) -> float:
+        """Sparsity for a parameter in the scope per-layer: by its layer's name, else by kind, else `sparsity`."""
+        return _by_layer(self.layer_sparsity, name, shape, self.sparsity)
+
+    def quality_of(self, name: str, shape: tuple[int, ...]) -> float:
+        """Threshold for a parameter in standard deviations; zero where none is given for it."""
+        return _by_layer(self.quality, name, shape, 0.0)
+
+    def pattern_counts(self) -> tuple[int, int]:
+        """N and M of the pattern.
+
+        >>> Recipe(pattern="2:4", sparsity=0.5).pattern_counts()
+        (2, 4)
+        """
+        kept, _, group = self.pattern.partition(":")
+        return int(kept), int(group)
 
     def flat(self) -> dict[str, Any]:
-        """All fields as plain values; `bits` is a number where it is the same for every layer."""
+        """All fields as plain values; `bits` and `quality` are numbers where they are the same for every layer."""
         fields = self.model_dump()
-        if set(self.bits) == {"default"}:
-            fields["bits"] = self.bits["default"]
+        for name in ("bits", "quality"):
+            if set(fields[name]) == {"default"}:
+                fields[name] = fields[name]["default"]
         return fields
 
     def changed(self) -> dict[str, Any]:
@@ -183,7 +297,14 @@ class Recipe(BaseModel):
             bits = str(self.bits["default"])
         else:
             bits = "-".join(f"{key}{number}" for key, number in self.bits.items())
-        return f"{self.network}-{self.data}-s{self.sparsity:g}-b{bits}"
+        pruned = "-".join(f"q{number:g}" for number in self.quality.values()) or f"s{self.sparsity:g}"
+        return f"{self.network}-{self.data}-{pruned}-b{bits}"
+
+
+def _by_layer(numbers: Mapping[str, _Number], name: str, shape: tuple[int, ...], default: _Number) -> _Number:
+    """What stands under a layer's name, else under its kind (conv or fc), else under `default`, else the default."""
+    kind = "conv" if len(shape) > 2 else "fc"
+    return numbers.get(name.removesuffix(".weight"), numbers.get(kind, numbers.get("default", default)))
 
 
 def load_recipe(path: Path) -> dict[str, Any]:

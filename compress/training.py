@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from compress.errors import CompressError
@@ -12,12 +13,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Batches", "Constraint", "EpochRecord", "Masks", "SharedWeights", "evaluate", "fit"]
+__all__ = ["Batches", "Constraint", "EpochRecord", "Masks", "SharedWeights", "evaluate", "fit", "gradients", "gram"]
 
 _SILENT = Silent()
-
-_WARM_UP = 0.1
-"""Fraction of a fit over which the learning rate rises from zero, where the fit asks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +200,7 @@ def fit(
     stage: str,
     epochs: int,
     optimiser: "Callable[[list[Tensor]], torch.optim.Optimizer]",
-    warm_up: bool = False,
-    decay: bool = True,
+    rate: Callable[[int, int], float] | None = None,
     constraint: Constraint | None = None,
     held_out: "Iterable[tuple[Tensor, Tensor]] | None" = None,
     observer: Observer = _SILENT,
@@ -221,8 +218,8 @@ def fit(
     epochs : int
     optimiser : callable
         Builds an optimiser over a list of tensors; its learning rate is the highest one.
-    warm_up, decay : bool
-        Raise the learning rate from zero over the first tenth; let it fall to zero along a half cosine.
+    rate : callable, optional
+        From the step and the number of steps to the factor on the learning rate; it stays as it is by default.
     constraint : Constraint, optional
         What must stay true of the weights.
     held_out : iterable of (inputs, labels), optional
@@ -256,7 +253,7 @@ def fit(
         for batch in batches:
             inputs, labels = (tensor.to(device) for tensor in batch)
             for group, peak in zip(descent.param_groups, peaks, strict=True):
-                group["lr"] = peak * _rate((step + 0.5) / total, warm_up=warm_up, decay=decay)
+                group["lr"] = peak * (rate(step, total) if rate else 1.0)
             module.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(module(inputs), labels)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -280,16 +277,11 @@ def fit(
             text = f", held-out accuracy {accuracy_out:.2f} %"
         observer.note(stage, f"epoch {epoch}/{epochs}: loss {mean_loss:.4f}{text}")
         records.append(
-            EpochRecord(stage=stage, epoch=epoch, loss=mean_loss, held_out_loss=loss_out, held_out_accuracy=accuracy_out)
+            EpochRecord(
+                stage=stage, epoch=epoch, loss=mean_loss, held_out_loss=loss_out, held_out_accuracy=accuracy_out
+            )
         )
     return records
-
-
-def _rate(position: float, *, warm_up: bool, decay: bool) -> float:
-    if warm_up and position < _WARM_UP:
-        return position / _WARM_UP
-    start = _WARM_UP if warm_up else 0.0
-    return 0.5 + 0.5 * math.cos(math.pi * (position - start) / (1 - start)) if decay else 1.0
 
 
 def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") -> tuple[float, float]:
@@ -318,3 +310,60 @@ def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") ->
     if seen == 0:
         raise CompressError("evaluation: found no examples, allowed at least one")
     return loss / seen, 100.0 * correct / seen
+
+
+def gradients(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]", limit: int) -> "dict[str, Tensor]":
+    """Gradient of the mean negative log-likelihood over the first `limit` batches by every parameter, without dropout.
+
+    The module's weights, gradients and mode stay as they are.
+    """
+    import torch
+    from torch.nn import functional
+
+    device = next(module.parameters()).device
+    named = dict(module.named_parameters())
+    was_training = module.training
+    module.eval()
+    sums = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
+    seen = 0
+    for inputs, labels in islice(batches, limit):
+        loss = functional.cross_entropy(module(inputs.to(device)), labels.to(device), reduction="sum")
+        for name, gradient in zip(
+            named, torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True
+        ):
+            if gradient is not None:
+                sums[name] += gradient
+        seen += len(labels)
+    module.train(was_training)
+    return {name: total / max(1, seen) for name, total in sums.items()}
+
+
+def gram(module: "nn.Module", layer: str, batches: "Iterable[tuple[Tensor, Tensor]]") -> "Tensor":
+    """Inner products of a layer's outputs over all examples: float64 [features, features]; without dropout.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A chain of parts.
+    layer : str
+        One of them, whose output is [batch, features].
+    batches : iterable of (inputs, labels)
+    """
+    import torch
+    from torch import nn
+
+    device = next(module.parameters()).device
+    names = [name for name, _ in module.named_children()]
+    front = nn.Sequential(*list(module.children())[: names.index(layer) + 1])
+    was_training = module.training
+    front.eval()
+    total: Tensor | None = None
+    with torch.no_grad():
+        for inputs, _ in batches:
+            outputs = front(inputs.to(device)).double()
+            product = outputs.T @ outputs
+            total = product if total is None else total + product
+    module.train(was_training)
+    if total is None:
+        raise CompressError("activations: found no examples, allowed at least one")
+    return total

@@ -3,25 +3,67 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
+from compress.prune import filter_norm, layer_std, magnitude, random, schedules, similarity, taylor
+from compress.prune.criterion import Context, Criterion
+from compress.prune.selection import (
+    SCOPES,
+    count_kept,
+    keep_highest,
+    select_above,
+    select_each,
+    select_globally,
+    select_pattern,
+)
 
-from compress.prune import magnitude, random, schedules
-from compress.prune.selection import count_kept, keep_highest, select_globally
+__all__ = [
+    "CRITERIA",
+    "SCHEDULES",
+    "SCOPES",
+    "Context",
+    "Criterion",
+    "count_kept",
+    "keep_highest",
+    "select_above",
+    "select_each",
+    "select_globally",
+    "select_pattern",
+]
 
-__all__ = ["CRITERIA", "SCHEDULES", "count_kept", "keep_highest", "select_globally"]
-
-CRITERIA: Mapping[str, Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]] = MappingProxyType(
+CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {
-        "l1": magnitude.score,
-        "random": random.score,
+        "l1": Criterion(summary="magnitude of a weight", score=magnitude.l1),
+        "l2": Criterion(summary="square of a weight", score=magnitude.l2),
+        "taylor": Criterion(summary="|weight · gradient|", score=taylor.score),
+        "layer-std": Criterion(summary="magnitude over the layer's standard deviation", score=layer_std.score),
+        "random": Criterion(summary="chance, the control", score=random.score),
+        "filter-l1": Criterion(summary="mean magnitude of a filter, masked", score=filter_norm.l1, unit="filter"),
+        "filter-l2": Criterion(summary="root mean square of a filter, masked", score=filter_norm.l2, unit="filter"),
+        "channel-l1": Criterion(
+            summary="mean magnitude of a filter, removed from the network",
+            score=filter_norm.l1,
+            unit="filter",
+            removes=True,
+        ),
+        "channel-l2": Criterion(
+            summary="root mean square of a filter, removed from the network",
+            score=filter_norm.l2,
+            unit="filter",
+            removes=True,
+        ),
+        "neuron-similarity": Criterion(
+            summary="distance to the most similar filter (cosine), removed from the network",
+            score=similarity.score,
+            unit="filter",
+            removes=True,
+        ),
     }
 )
-"""Name of a criterion → the function from a weight (any shape) to the score of each of its elements."""
+"""Name of a criterion → what it scores, and how."""
 
 SCHEDULES: Mapping[str, Callable[[float, int], tuple[float, ...]]] = MappingProxyType(
     {
         "iterative": schedules.iterative,
+        "incremental": schedules.incremental,
         "cubic": schedules.cubic,
         "one-shot": schedules.one_shot,
     }

@@ -1,6 +1,10 @@
-"""When to prune how much: the sparsity at the end of every round."""
+"""When to prune how much: the sparsity at the end of every round.
 
-__all__ = ["cubic", "iterative", "one_shot"]
+The first round is at the end of dense training (`epochs` of a recipe: the schedule's begin), the next ones
+`round_epochs` later each (its frequency), the last one `rounds` - 1 times as late (its end).
+"""
+
+__all__ = ["cubic", "incremental", "iterative", "one_shot"]
 
 
 def one_shot(sparsity: float, rounds: int) -> tuple[float, ...]:
@@ -17,6 +21,15 @@ def iterative(sparsity: float, rounds: int) -> tuple[float, ...]:
     [0.5, 0.75]
     """
     return (*(1 - (1 - sparsity) ** (r / rounds) for r in range(1, rounds)), sparsity)
+
+
+def incremental(sparsity: float, rounds: int) -> tuple[float, ...]:
+    """The same number of weights in every round, such as a tenth of all at a time.
+
+    >>> [round(s, 3) for s in incremental(0.9, 3)]
+    [0.3, 0.6, 0.9]
+    """
+    return (*(sparsity * r / rounds for r in range(1, rounds)), sparsity)
 
 
 def cubic(sparsity: float, rounds: int) -> tuple[float, ...]:

@@ -6,7 +6,18 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["count_kept", "keep_highest", "select_globally"]
+__all__ = [
+    "SCOPES",
+    "count_kept",
+    "keep_highest",
+    "select_above",
+    "select_each",
+    "select_globally",
+    "select_pattern",
+]
+
+SCOPES = ("global", "uniform", "per-layer")
+"""Over what the scores are ranked: all layers together, each alone to one sparsity, each alone to its own."""
 
 
 def count_kept(size: int, sparsity: float) -> int:
@@ -63,3 +74,48 @@ def select_globally(scores: Mapping[str, NDArray[np.float32]], sparsity: float) 
         name: part.reshape(array.shape)
         for (name, array), part in zip(scores.items(), np.split(kept, ends), strict=True)
     }
+
+
+def select_each(
+    scores: Mapping[str, NDArray[np.float32]], sparsities: Mapping[str, float]
+) -> dict[str, NDArray[np.bool_]]:
+    """Rank every tensor on its own and keep exactly `count_kept` of it, by its own sparsity."""
+    return {name: select_globally({name: array}, sparsities[name])[name] for name, array in scores.items()}
+
+
+def select_above(
+    scores: Mapping[str, NDArray[np.float32]], thresholds: Mapping[str, float]
+) -> dict[str, NDArray[np.bool_]]:
+    """Keep what scores above its tensor's threshold: the sparsity is what results."""
+    return {name: array > np.float32(thresholds[name]) for name, array in scores.items()}
+
+
+def select_pattern(scores: NDArray[np.float32], kept: int, group: int) -> NDArray[np.bool_]:
+    """Keep the `kept` highest scores of every `group` neighbours in a row (N:M sparsity).
+
+    Mishra et al.: Accelerating sparse deep neural networks (2021), section 3.1, where 2 of 4 are kept.
+
+    Parameters
+    ----------
+    scores : float32 [rows, ...]
+        The axes after the first are a row. The last group of a row may be shorter; it keeps as many.
+    kept, group : int
+        0 < kept <= group. Of equal scores, those that stand first stay.
+
+    Returns
+    -------
+    bool, shape of `scores`
+
+    Examples
+    --------
+    >>> select_pattern(np.float32([[4, 1, 2, 3, 9, 9, 9]]), 2, 4).astype(int)
+    array([[1, 0, 0, 1, 1, 1, 0]])
+    """
+    rows = scores.reshape(scores.shape[0], -1)
+    width = rows.shape[1]
+    padded = np.pad(rows, ((0, 0), (0, -width % group)), constant_values=-np.inf)
+    groups = padded.reshape(-1, group)
+    order = np.argsort(-groups, axis=1, kind="stable")[:, :kept]
+    mask = np.zeros(groups.shape, dtype=np.bool_)
+    np.put_along_axis(mask, order, True, axis=1)
+    return mask.reshape(padded.shape)[:, :width].reshape(scores.shape)
