@@ -31,7 +31,8 @@ class StreamAccount:
     count : int
         Symbols, escapes included.
     table_bits, lane_bits, payload_bits : int
-        The coder's choice and its table (little where an earlier stream's is shared), random access, codewords.
+        The coder, its table (little where an earlier stream's is shared) and the count of escapes; random access;
+        codewords.
     entropy_bits : float
         Order-0 entropy of the symbols.
     """
@@ -73,13 +74,13 @@ class TensorAccount:
     kind: str
     size: int
     nnz: int
-    bits: int | None
-    gap_bits: int | None
     metadata_bits: int
-    codebook_bits: int
-    dense_bits: int
-    codes: StreamAccount | None
-    gaps: StreamAccount | None
+    bits: int | None = None
+    gap_bits: int | None = None
+    codebook_bits: int = 0
+    dense_bits: int = 0
+    codes: StreamAccount | None = None
+    gaps: StreamAccount | None = None
 
     def parts(self) -> dict[str, float]:
         """Bytes of every part by its name; their sum is `total_bytes`."""

@@ -62,7 +62,8 @@ class Codebook:
     Parameters
     ----------
     centroids : float32 [k]
-        Ascending and finite, 0 <= k <= 2**bits; k is 0 only where every weight is pruned.
+        Ascending and finite, 0 <= k <= 2**bits; k is 0 only where every weight is pruned. -0.0 becomes 0.0, so that
+        the order is one of bits as well as of values.
     bits : int
         Width of a code before entropy coding, 1 to 8.
     """
@@ -72,7 +73,7 @@ class Codebook:
 
     def __post_init__(self) -> None:
         _require(1 <= self.bits <= MAX_BITS, f"bits: found {self.bits}, allowed 1 to {MAX_BITS}")
-        centroids = _frozen(self.centroids, np.float32)
+        centroids = _frozen(np.asarray(self.centroids, dtype=np.float32) + np.float32(0), np.float32)
         _require(centroids.ndim == 1, f"centroids: found {centroids.ndim} axes, allowed 1")
         _require(
             centroids.size <= 2**self.bits,

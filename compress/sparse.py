@@ -135,4 +135,5 @@ def positions_of_gaps(symbols: NDArray[np.uint8], gap_bits: int) -> NDArray[np.i
     escape = (1 << gap_bits) - 1
     taken = symbols != escape
     places = np.cumsum(symbols.astype(np.int64) + taken)
-    return places[taken] - 1
+    positions: NDArray[np.int64] = places[taken] - 1
+    return positions

@@ -2,6 +2,7 @@
 
 import lzma
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,8 @@ DICTIONARY = (
     b".dilations.group.layer.weight.bias.input.output.logits.batch"
     b" resnet vgg lenet-300-100 lenet-5-caffe mlp fashion-mnist cifar-10 network=lenet-5 data=mnist checkpoint= device="
     b" limit= held_out= batch_size= shift= learning_rate= weight_decay= criterion=l2 gradient random schedule=one-shot"
-    b" cubic rounds= round_epochs= retrain_epochs= retrain_learning_rate= initialisation=linear density k-means++ optimal"
-    b" tune_epochs= tune_learning_rate= half=False half=True epochs=0.99 0.98 0.95 {default: 5, conv: 8, fc: 5}"
+    b" cubic rounds= round_epochs= retrain_epochs= retrain_learning_rate= initialisation=linear density k-means++"
+    b" optimal tune_epochs= tune_learning_rate= half=False half=True epochs=0.99 0.98 0.95 {default: 5, conv: 8, fc: 5}"
     b"recipe\xffseed=0 sparsity=0.9 bits=5\xffversions\xffdeep-compress 0.1.0 torch 2.8.0+cpu\xff"
 )
 """What a deflated string may refer to as if it stood before it: words of recipes and of ONNX graphs."""
@@ -76,13 +77,13 @@ def read_blob(reader: BitReader, thing: str) -> bytes:
 
 
 def _unpack(method: int, packed: bytes, size: int) -> bytes | None:
+    unpacker: Any = (
+        zlib.decompressobj(-15, DICTIONARY)
+        if method == _DEFLATE
+        else lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
+    )
     try:
-        if method == _DEFLATE:
-            inflater = zlib.decompressobj(-15, DICTIONARY)
-            content = inflater.decompress(packed, size + 1)
-            return content if inflater.eof and not inflater.unused_data else None
-        decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
-        content = decoder.decompress(packed, size + 1)
-        return content if decoder.eof and not decoder.unused_data else None
+        content: bytes = unpacker.decompress(packed, size + 1)
     except (zlib.error, lzma.LZMAError):
         return None
+    return content if unpacker.eof and not unpacker.unused_data else None

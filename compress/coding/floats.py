@@ -1,5 +1,7 @@
 """Arrays of float32 without the bits they do not use (FORMAT.md, section 6)."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,7 +85,7 @@ def write_centroids(out: BitWriter, centroids: NDArray[np.float32]) -> None:
     out.write(abs(ordinals[0]), 8 + width)
     if len(ordinals) == 1:
         return
-    steps = [after - before for before, after in zip(ordinals, ordinals[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(ordinals)]
     order = min(range(32), key=lambda order: sum(2 * (step + (1 << order)).bit_length() - order for step in steps))
     out.write(order, 5)
     for step in steps:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from compress.coding.bits import BitReader, BitWriter, pack, packed_size, unpack, windows
 from compress.errors import CorruptFileError
 
-__all__ = ["LANE_SYMBOLS", "LANES_FROM", "MAX_LENGTH", "code_lengths", "codewords", "read_symbols", "write_symbols"]
+__all__ = ["LANES_FROM", "LANE_SYMBOLS", "MAX_LENGTH", "code_lengths", "codewords", "read_symbols", "write_symbols"]
 
 MAX_LENGTH = 15
 """Longest codeword, so that a symbol and its length fit an entry of 16 bits in the decoding table."""
@@ -205,7 +205,8 @@ def _read_plain(reader: BitReader, count: int, lengths: NDArray[np.uint8], thing
         jumps = [np.append(np.minimum(positions[:block] + (entries & 15), block), np.int32(block))]
         for _ in range(_DOUBLINGS):
             jumps.append(jumps[-1][jumps[-1]])
-        chain, leap, position = [], jumps.pop().item, reader.position - 8 * origin
+        chain: list[int] = []
+        leap, position = jumps.pop().item, reader.position - 8 * origin
         while position < block and len(chain) << _DOUBLINGS < count - done:
             chain.append(position)
             position = leap(position)

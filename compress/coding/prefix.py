@@ -15,7 +15,7 @@ __all__ = ["HuffmanModel", "fit", "read", "read_lengths", "write_lengths"]
 
 _FIRST_PREDICTION = 4
 _COMPLETE = 1 << MAX_LENGTH
-_WORTH_REFINING_BITS = 1 << 20
+_WORTH_REFINING_BITS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A stream of symbols in a packed file: the model chosen among all coders and the file's earlier ones (FORMAT.md, 5)."""
+"""A stream of symbols in a packed file: the model chosen among all coders and the file's earlier (FORMAT.md, 5)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
