@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
-from compress.networks import NETWORKS
-from compress.networks.layers import Activation, Conv2d, Flatten, Linear, Network, Pool2d
+from compress.networks import describe
+from compress.networks.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network, Pool2d
 
 if TYPE_CHECKING:
     import onnx
     from torch import Tensor, nn
 
-__all__ = ["OPSET", "Graph", "graph_of_model", "graph_of_module", "graph_of_zoo"]
+__all__ = ["OPSET", "Graph", "graph_of_model", "graph_of_module", "graph_of_network", "graph_of_zoo"]
 
 OPSET = 17
 """Operator set of the graphs we build ourselves; a graph that comes from an ONNX file keeps its own."""
@@ -32,7 +32,7 @@ class Graph:
     Parameters
     ----------
     zoo : str or None
-        Key in NETWORKS where the network is ours, so that a file need only name it.
+        Spelling of the network where it is ours (`networks.describe`), so that a file need only name it.
     skeleton : bytes
         Serialised ModelProto; the initialisers that are parameters have a name, a type and a shape, and no data.
     """
@@ -75,8 +75,25 @@ def _is_hollow(initializer: Any) -> bool:
 
 @lru_cache(maxsize=32)
 def graph_of_zoo(name: str) -> Graph:
-    """The graph of a network of ours, built from its layers without torch."""
-    return Graph(name, _onnx_of_network(NETWORKS[name]()).SerializeToString(deterministic=True))
+    """The graph of a network of ours, built from its layers without torch.
+
+    Parameters
+    ----------
+    name : str
+        A spelling, such as `lenet-5(activation=tanh,pool=average)`; the graph's `zoo` is that spelling in its one form.
+
+    Raises
+    ------
+    UsageError
+        An unknown family or option, or a value that is not allowed.
+    """
+    network = describe(name)
+    return Graph(network.name, _onnx_of_network(network).SerializeToString(deterministic=True))
+
+
+def graph_of_network(network: Network) -> Graph:
+    """The graph of a chain of layers that the zoo has no name for, such as one that lost some of its filters."""
+    return Graph(None, _onnx_of_network(network).SerializeToString(deterministic=True))
 
 
 def graph_of_model(model: "onnx.ModelProto", parameters: Mapping[str, tuple[int, ...]]) -> Graph:
@@ -179,30 +196,35 @@ def _onnx_of_network(network: Network) -> "onnx.ModelProto":
     nodes, current = [], "input"
     last = network.layers[-1].name
     for layer in network.layers:
-        output = "logits" if layer.name == last else layer.name
-        weights = [f"{layer.name}.weight", f"{layer.name}.bias"]
+        attributes: dict[str, Any] = {}
+        parts: tuple[str, ...] = ()
         match layer:
             case Conv2d():
-                attributes: dict[str, Any] = {"kernel_shape": [layer.kernel] * 2, "pads": [layer.padding] * 4}
-                node = helper.make_node("Conv", [current, *weights], [output], layer.name, **attributes)
+                operator, parts = "Conv", ("weight", "bias") if layer.bias else ("weight",)
+                attributes = {"kernel_shape": [layer.kernel] * 2, "pads": [layer.padding] * 4}
             case Linear():
-                node = helper.make_node("Gemm", [current, *weights], [output], layer.name, transB=1)
+                operator, parts = "Gemm", ("weight", "bias") if layer.bias else ("weight",)
+                attributes = {"transB": 1}
+            case BatchNorm():
+                operator, parts = "BatchNormalization", ("weight", "bias", "running_mean", "running_var")
             case Activation():
-                node = helper.make_node({"relu": "Relu", "tanh": "Tanh"}[layer.kind], [current], [output], layer.name)
+                operator = {"relu": "Relu", "tanh": "Tanh"}[layer.kind]
             case Pool2d():
                 operator = {"max": "MaxPool", "average": "AveragePool"}[layer.kind]
                 attributes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.kernel] * 2}
-                node = helper.make_node(operator, [current], [output], layer.name, **attributes)
             case Flatten():
-                node = helper.make_node("Flatten", [current], [output], layer.name, axis=1)
-        nodes.append(node)
-        current = output
+                operator, attributes = "Flatten", {"axis": 1}
+            case Dropout():
+                continue
+        inputs = [current, *(f"{layer.name}.{part}" for part in parts)]
+        current = "logits" if layer.name == last else layer.name
+        nodes.append(helper.make_node(operator, inputs, [current], layer.name, **attributes))
     hollow = [
         TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT) for name, shape in network.parameters().items()
     ]
-    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", *network.input_shape])]
+    sources = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", *network.input_shape])]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", _output_size(network)])]
-    graph = helper.make_graph(nodes, network.name, inputs, outputs, hollow)
+    graph = helper.make_graph(nodes, network.name, sources, outputs, hollow)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
 
 

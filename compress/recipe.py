@@ -1,5 +1,6 @@
 """The one frozen configuration of a run, where the command line, a YAML file and a library's caller meet."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -118,7 +119,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    network: Annotated[str, AfterValidator(_network)] = Field("lenet-5", description="network of the zoo")
+    network: Annotated[str, AfterValidator(_network)] = Field(
+        "lenet-5", description="of the zoo, such as lenet-5(activation=tanh); torchvision:model; or module:callable"
+    )
     data: Annotated[str, AfterValidator(_one_of(DATASETS))] = Field("mnist", description="data set")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="seed of everything random")
     held_out: Annotated[int, Field(ge=1)] = Field(5000, description="training examples kept for every choice")
@@ -298,13 +301,22 @@ class Recipe(BaseModel):
         else:
             bits = "-".join(f"{key}{number}" for key, number in self.bits.items())
         pruned = "-".join(f"q{number:g}" for number in self.quality.values()) or f"s{self.sparsity:g}"
-        return f"{self.network}-{self.data}-{pruned}-b{bits}"
+        return f"{_file_name(self.network)}-{_file_name(self.data)}-{pruned}-b{bits}"
 
 
 def _by_layer(numbers: Mapping[str, _Number], name: str, shape: tuple[int, ...], default: _Number) -> _Number:
     """What stands under a layer's name, else under its kind (conv or fc), else under `default`, else the default."""
     kind = "conv" if len(shape) > 2 else "fc"
     return numbers.get(name.removesuffix(".weight"), numbers.get(kind, numbers.get("default", default)))
+
+
+def _file_name(name: str) -> str:
+    """What a file may be called after a network or a data set.
+
+    >>> _file_name("lenet-5(activation=tanh,pool=average)")
+    'lenet-5-activation-tanh-pool-average'
+    """
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
 
 
 def load_recipe(path: Path) -> dict[str, Any]:

@@ -1,16 +1,9 @@
-"""The zoo: networks that a packed file names in a few bytes. None of this needs torch, except `build_module`."""
+"""The zoo: networks that a packed file names in a few bytes. None of this needs torch, except where one is built.
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+`resolve` gives any network that a user can name, his own among them.
+"""
 
 from compress.networks.layers import Network
-from compress.networks.lenet_5 import lenet_5
+from compress.networks.zoo import NETWORKS, describe
 
-__all__ = ["NETWORKS"]
-
-NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
-    {
-        "lenet-5": lenet_5,
-    }
-)
-"""Name of a network → the function that describes it."""
+__all__ = ["NETWORKS", "Network", "describe"]
