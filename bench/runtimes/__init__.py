@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bench.runtimes import (
+    c,
     litert,
     ncnn,
     onnxruntime,
@@ -36,6 +37,8 @@ RUNTIMES: Mapping[str, Runtime] = MappingProxyType(
         "litert": litert.RUNTIME,
         "ncnn": ncnn.RUNTIME,
         "tensorrt": tensorrt.RUNTIME,
+        "c": c.RUNTIME,
+        "c-inside": c.INSIDE,
     }
 )
 """Name of a runtime → how it is found, loaded and run."""
