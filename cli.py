@@ -305,13 +305,13 @@ def _print_result(values: Mapping[str, Any], report: Any, module: str, renderer:
 
 
 def _show_run(directory: Path, report: Mapping[str, Any]) -> None:
-    from compress.report import run_lines, run_table
+    from compress.report import layer_table, rows_from_json, run_lines
 
     console = _console()
-    console.print(run_table(report))
+    console.print(layer_table(rows_from_json(report["layers"])))
     for line in run_lines(report):
         console.print(line, markup=False)
-    console.print(f"files in {directory}: {', '.join(report['files'])}", markup=False)
+    console.print(f"files in {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}", markup=False)
 
 
 def _console() -> "Console":

@@ -1,15 +1,24 @@
 """The per-layer table in the columns of Deep Compression (Han et al. 2016, tables 4 and 5), from the packed file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from compress.container import FileAccount
+from compress.account import FileAccount
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["LayerRow", "file_table", "layer_rows", "layer_table", "rows_as_json"]
+__all__ = [
+    "LayerRow",
+    "coding_bytes",
+    "file_lines",
+    "layer_rows",
+    "layer_table",
+    "rows_as_json",
+    "rows_from_json",
+    "run_lines",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,45 @@ def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
 def rows_as_json(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:
     """The rows as plain values, the ratio included."""
     return [{**asdict(row), "ratio": row.ratio} for row in rows]
+
+
+def rows_from_json(values: Iterable[Mapping[str, Any]]) -> tuple[LayerRow, ...]:
+    """The rows back from `rows_as_json`."""
+    return tuple(LayerRow(**{name: value for name, value in row.items() if name != "ratio"}) for row in values)
+
+
+def coding_bytes(account: FileAccount) -> dict[str, float]:
+    """What codes and gaps cost, tables and lanes included, beside the order-0 entropy of their streams, in bytes."""
+    return {"entropy_bytes": account.entropy_bits / 8, "coded_bytes": account.coding_bits / 8}
+
+
+def file_lines(account: FileAccount) -> list[str]:
+    """The whole file in words: its bytes, the ratio to dense float32, where they go, the entropy beside them."""
+    dense = 4 * sum(tensor.size for tensor in account.tensors)
+    coding = coding_bytes(account)
+    parts = sorted(account.parts().items(), key=lambda part: -part[1])
+    return [
+        f"whole file: {account.file_bytes:,} bytes, {dense / account.file_bytes:.1f}× under {dense:,} bytes of float32",
+        f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
+        "where the bytes go: " + ", ".join(f"{name} {size:,.1f}" for name, size in parts if size),
+    ]
+
+
+def run_lines(report: Mapping[str, Any]) -> list[str]:
+    """A run's report in words, from the mapping that `report.json` holds."""
+    coding, test, held_out = report["coding"], report["test"], report["held_out"]
+    steps = [f"{stage} {value['percent']:.2f} %" for stage, value in held_out.items() if value["percent"] is not None]
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report["seconds"].items())
+    lines = [
+        f"whole file: {report['file_bytes']:,} bytes, {report['ratio']:.1f}× under dense float32, "
+        + f"sparsity {report['sparsity']:.4f}",
+        f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
+        f"test accuracy: dense {test['dense']['percent']:.2f} %, from the file {test['file']['percent']:.2f} % "
+        + f"({test['file']['correct']:,} of {test['file']['total']:,})",
+    ]
+    if steps:
+        lines.append(f"held-out accuracy after each stage: {', '.join(steps)}")
+    return [*lines, f"seconds: {seconds}"]
 
 
 def layer_table(rows: Sequence[LayerRow]) -> "Table":

@@ -22,7 +22,7 @@ from compress.graph import Graph, graph_of_zoo
 from compress.networks import NETWORKS
 from compress.observer import Observer, Silent
 from compress.recipe import Recipe
-from compress.report import layer_rows, rows_as_json
+from compress.report import coding_bytes, layer_rows, rows_as_json
 from compress.representation import CompressedModel, CompressedTensor, DenseTensor
 from export import TARGETS
 from jobs.files import load_file
@@ -254,6 +254,7 @@ def _report(
         "dense_bytes": dense_bytes,
         "file_bytes": len(content),
         "ratio": dense_bytes / len(content),
+        "coding": coding_bytes(account),
         "account": asdict(account),
         "layers": rows_as_json(rows),
         "test": {name: {**asdict(value), "percent": value.percent} for name, value in accuracy.items()},
