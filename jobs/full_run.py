@@ -246,11 +246,11 @@ def _report(
 ) -> dict[str, Any]:
     account = container.account(content)
     rows = layer_rows(account)
-    dense_bytes = sum(row.dense_bytes for row in rows)
+    dense_bytes = 4 * sum(array.size for array in compression.dense.values())
     return {
         "format": 1,
         "recipe": recipe.flat(),
-        "sparsity": _sparsity(compression.model),
+        "sparsity": _sparsity(compression),
         "dense_bytes": dense_bytes,
         "file_bytes": len(content),
         "ratio": dense_bytes / len(content),
@@ -269,9 +269,10 @@ def _report(
     }
 
 
-def _sparsity(model: CompressedModel) -> float:
-    coded = [tensor for tensor in model.tensors if isinstance(tensor, CompressedTensor)]
-    size = sum(tensor.size for tensor in coded)
+def _sparsity(compression: "Compression") -> float:
+    """Fraction of the dense network's weights that are gone: pruned, or removed with a whole filter."""
+    coded = [tensor for tensor in compression.model.tensors if isinstance(tensor, CompressedTensor)]
+    size = sum(compression.dense[tensor.name].size for tensor in coded)
     return 1 - sum(tensor.csr.nnz for tensor in coded) / size if size else 0.0
 
 
