@@ -9,12 +9,12 @@ import numpy as np
 from compress.coding.bits import BitReader, BitWriter
 from compress.errors import CorruptFileError
 
-__all__ = ["DICTIONARY", "MAX_BLOB_BYTES", "read_blob", "write_blob"]
+__all__ = ["DICTIONARY", "MAX_EXPANSION", "MAX_UNPACKED_BYTES", "read_blob", "write_blob"]
 
-MAX_BLOB_BYTES = 1 << 26
-"""Longest byte string before packing."""
+MAX_UNPACKED_BYTES = 1 << 24
+"""Longest byte string that may be packed; a longer one stands as it is."""
 
-MAX_EXPANSION = 1 << 12
+MAX_EXPANSION = 256
 """Most bytes that one packed byte may stand for."""
 
 DICTIONARY = (
@@ -36,13 +36,13 @@ _METHODS = ("raw", "deflate", "LZMA")
 
 def write_blob(out: BitWriter, content: bytes) -> None:
     """Append a byte string by the method that takes the fewest bytes."""
-    deflater = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
-    packings = {
-        _RAW: content,
-        _DEFLATE: deflater.compress(content) + deflater.flush(),
-        _LZMA: lzma.compress(content, lzma.FORMAT_RAW, filters=_LZMA_FILTERS),
-    }
+    packings = {_RAW: content}
+    if len(content) <= MAX_UNPACKED_BYTES:
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
+        packings[_DEFLATE] = deflater.compress(content) + deflater.flush()
+        packings[_LZMA] = lzma.compress(content, lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
     allowed = [method for method, packed in packings.items() if len(content) <= MAX_EXPANSION * len(packed)]
+    # A packed string spends another byte on its size.
     method = min(allowed, key=lambda method: len(packings[method]) + (method != _RAW))
     out.write_golomb(method, 0)
     out.write_golomb(len(content), 6)
@@ -62,11 +62,15 @@ def read_blob(reader: BitReader, thing: str) -> bytes:
     if method >= len(_METHODS):
         raise CorruptFileError(f"{thing}, method: found {method}, allowed 0 to {len(_METHODS) - 1}")
     size = reader.read_golomb(6, f"{thing}, size")
-    packed_bytes = size if method == _RAW else reader.read_golomb(6, f"{thing}, packed size")
+    packed_bytes = size
+    if method != _RAW:
+        packed_bytes = reader.read_golomb(6, f"{thing}, packed size")
+        allowed = min(MAX_UNPACKED_BYTES, MAX_EXPANSION * packed_bytes)
+        if size > allowed:
+            raise CorruptFileError(
+                f"{thing}, size: found {size} bytes, allowed {allowed} for {packed_bytes} packed ones"
+            )
     reader.require(8 * packed_bytes, thing)
-    allowed = min(MAX_BLOB_BYTES, MAX_EXPANSION * packed_bytes)
-    if size > allowed:
-        raise CorruptFileError(f"{thing}: found {size} bytes declared, allowed {allowed}")
     packed = reader.read(8 * packed_bytes, thing).to_bytes(packed_bytes, "big")
     if method == _RAW:
         return packed
