@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from export import onnx_dense
+from export import onnx_coded, onnx_dense, onnx_fixed
 
 __all__ = ["TARGETS", "Target"]
 
@@ -39,10 +39,24 @@ class Target:
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
+        "onnx": Target(
+            summary="ONNX with the weights Huffman-coded and decoded by standard operators at load: small, and stock",
+            suffixes=(".onnx",),
+            dumps=onnx_coded.dumps,
+            options={
+                "functions": "yes or no: allow model-local functions, which keep the decoder of large networks short",
+                "max_load_memory": "bytes that decoding may take at load; by default 8 times the dense weights",
+            },
+        ),
         "onnx-dense": Target(
             summary="plain dense float32 ONNX: every runtime loads it, no smaller than the dense network",
             suffixes=(".onnx",),
             dumps=onnx_dense.dumps,
+        ),
+        "onnx-fixed": Target(
+            summary="as onnx, with fixed-width codes instead of Huffman's: larger, and the fewest operators",
+            suffixes=(".onnx",),
+            dumps=onnx_fixed.dumps,
         ),
     }
 )

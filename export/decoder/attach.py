@@ -1,0 +1,102 @@
+"""Replace initialisers of an ONNX model by the decoder that computes them."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from compress.errors import UnsupportedError
+from export.decoder.assemble import tensors_from_symbols
+from export.decoder.builder import Builder
+from export.decoder.bundle import bundles_of
+from export.decoder.doubling import decode_by_doubling, doubling_memory
+from export.decoder.fixed import write_fixed
+from export.decoder.lanes import decode_by_lanes, lanes_memory
+from export.decoder.part import Part
+from export.decoder.plan import Plan, plan_of
+from export.decoder.tables import streams_of
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["attach"]
+
+_MIN_OPSET = 11
+
+
+def attach(
+    model: "onnx.ModelProto",
+    parts: Sequence[Part],
+    *,
+    huffman: bool = True,
+    functions: bool = True,
+    max_load_memory: int | None = None,
+) -> Plan:
+    """Take the initialisers that `parts` replace out of `model` and put their decoder in front of its nodes.
+
+    Parameters
+    ----------
+    model : ModelProto
+        Changed in place.
+    parts : sequence of Part
+        With the names of initialisers of the main graph.
+    huffman : bool
+        False codes everything with fixed widths: larger, and the fewest operators.
+    functions : bool
+        Allow model-local functions, which keep the decoder of long streams short.
+    max_load_memory : int or None
+        Bytes that the decoder's intermediates may take while a runtime folds them; None allows eight times the
+        decoded tensors, and 16 MiB where that is less. Parts that Huffman decoding would take past it get fixed
+        widths.
+
+    Returns
+    -------
+    Plan
+        What was done with every part.
+
+    Raises
+    ------
+    UnsupportedError
+        The model's operator set lacks the operators of the decoder.
+    """
+    plan = plan_of(parts, huffman=huffman, max_load_memory=max_load_memory)
+    if not parts:
+        return plan
+    opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if opset < _MIN_OPSET:
+        raise UnsupportedError(f"opset: found {opset}, allowed {_MIN_OPSET} or later (CumSum, ScatterElements)")
+    builder = Builder(opset, set(_names(model.graph)))
+    if plan.huffman:
+        bundles = bundles_of(plan.huffman, huffman=True)
+        streams = streams_of(bundles)
+        slack = plan.max_load_memory - plan.memory + lanes_memory(streams.ranks.size, streams.bits())
+        if doubling_memory(streams.ranks.size, streams.bits()) <= slack:
+            decoded = decode_by_doubling(builder, streams)
+        else:
+            decoded = decode_by_lanes(builder, streams, functions=functions)
+        tensors_from_symbols(builder, bundles, streams, decoded)
+    if plan.fixed:
+        write_fixed(builder, bundles_of(plan.fixed, huffman=False))
+    _replace(model, {part.name for part in parts}, builder)
+    return plan
+
+
+def _replace(model: "onnx.ModelProto", written: set[str], builder: Builder) -> None:
+    kept = [initializer for initializer in model.graph.initializer if initializer.name not in written]
+    nodes = list(model.graph.node)
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(kept + builder.initializers)
+    model.graph.node.extend(builder.nodes + nodes)
+    if builder.functions:
+        model.functions.extend(builder.functions)
+        model.opset_import.add(domain=builder.functions[0].domain, version=1)
+
+
+def _names(graph: "onnx.GraphProto") -> Iterator[str]:
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        yield value.name
+    for sparse in graph.sparse_initializer:
+        yield sparse.values.name
+    for node in graph.node:
+        yield from (*node.input, *node.output)
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _names(subgraph)

@@ -1,0 +1,127 @@
+"""Nodes and constants of an ONNX graph, written in as few bytes as the format allows."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count, product
+from string import ascii_letters
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Builder"]
+
+
+class Builder:
+    """Collects nodes and initialisers under the shortest names that the surrounding graph leaves free.
+
+    Parameters
+    ----------
+    opset : int
+        Operator set of the surrounding model, 11 or later: every operator is written in a form valid there.
+    taken : set of str
+        Names already in use anywhere in the surrounding model.
+    """
+
+    def __init__(self, opset: int, taken: set[str]) -> None:
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.functions: list[onnx.FunctionProto] = []
+        self._names = _short_names(taken)
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def name(self) -> str:
+        """A short name that is used nowhere yet."""
+        return next(self._names)
+
+    def op(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        """Append a node with one output and return its name; `out` names it, otherwise a short name is found."""
+        from onnx import helper
+
+        output = out or self.name()
+        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def ints(self, values: int | Sequence[int] | NDArray[Any], dtype: str = "int32") -> str:
+        """A constant of small integers: a scalar, or an array of the shape given."""
+        return self.constant(np.asarray(values, dtype=dtype))
+
+    def constant(self, array: NDArray[Any], dims: tuple[int, ...] | None = None) -> str:
+        """An initialiser, shared with every equal one; integers are stored as varints where that is shorter."""
+        from onnx import helper
+
+        array = np.ascontiguousarray(array).reshape(np.shape(array) if dims is None else dims)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            self._constants[key] = name = self.name()
+            self.initializers.append(tensor_proto(name, array, kind))
+        return self._constants[key]
+
+    def split(self, value: str, sizes: Sequence[int], outputs: Sequence[str | None]) -> list[str]:
+        """Cut a one-dimensional tensor into pieces; an output that is None gets a short name."""
+        from onnx import helper
+
+        names = [name or self.name() for name in outputs]
+        if self.opset >= 13:
+            node = helper.make_node("Split", [value, self.ints(sizes, "int64")], names)
+        else:
+            node = helper.make_node("Split", [value], names, split=list(sizes))
+        self.nodes.append(node)
+        return names
+
+    def slice(self, value: str, start: int, stop: int) -> str:
+        """Elements start to stop along the first axis."""
+        return self.op("Slice", value, self.ints([start]), self.ints([stop]))
+
+    def cast(self, value: str, dtype: Any) -> str:
+        from onnx import helper
+
+        return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def zeros(self, length: int, dtype: Any) -> str:
+        """A one-dimensional tensor of zeros that costs no bytes in the file."""
+        from onnx import helper
+
+        key = (np.dtype(dtype).str, (length,), b"zeros")
+        if key not in self._constants:
+            shape, kind = self.ints([length], "int64"), helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+            value = {} if np.dtype(dtype) == np.float32 else {"value": tensor_proto("", np.zeros(1, dtype), kind)}
+            self._constants[key] = self.op("ConstantOfShape", shape, **value)
+        return self._constants[key]
+
+    def steps(self, at: Sequence[int], increments: Sequence[int], length: int) -> str:
+        """The staircase of int32 that rises by increments[i] at position at[i]."""
+        rises = self.op(
+            "ScatterElements", self.zeros(length, np.int32), self.ints(list(at)), self.ints(list(increments)), axis=0
+        )
+        return self.cumsum(rises)
+
+    def cumsum(self, value: str, *, exclusive: bool = False) -> str:
+        axis = self.ints(0)
+        return self.op("CumSum", value, axis, exclusive=1) if exclusive else self.op("CumSum", value, axis)
+
+
+def tensor_proto(name: str, array: NDArray[Any], kind: int) -> "onnx.TensorProto":
+    """The TensorProto of an array in the shorter of its two encodings."""
+    import onnx
+
+    raw = onnx.TensorProto(name=name, dims=array.shape, data_type=kind)
+    raw.raw_data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    if array.dtype.kind not in "iu" or array.size > 4096 or (array.dtype.itemsize == 8 and array.dtype.kind == "u"):
+        return raw
+    varint = onnx.TensorProto(name=name, dims=array.shape, data_type=kind)
+    field = varint.int64_data if array.dtype.itemsize == 8 else varint.int32_data
+    field.extend(int(value) for value in array.reshape(-1))
+    return varint if varint.ByteSize() < raw.ByteSize() else raw
+
+
+def _short_names(taken: set[str]) -> Iterator[str]:
+    for length in count(1):
+        for letters in product(ascii_letters, repeat=length):
+            name = "".join(letters)
+            if name not in taken:
+                yield name

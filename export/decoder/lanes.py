@@ -1,0 +1,161 @@
+"""The nodes that turn a Huffman bitstream into ranks in lanes: every step decodes one symbol of each lane.
+
+Symbol i belongs to lane i mod lanes and is decoded in step i div lanes, so that the
+steps' results, one behind the other, are the symbols in their order. The memory of
+the folded intermediates goes with the symbols (36 bytes each) and hardly with the
+bits, the bytes of the graph go with the steps, and a lane costs the byte that tells
+its length.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.coding.bits import pack
+from export.decoder.assemble import Decoded
+from export.decoder.builder import Builder
+from export.decoder.doubling import rank_of_slot
+from export.decoder.tables import Streams
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["best_steps", "decode_by_lanes", "lanes_memory"]
+
+_WORD_BITS = 16
+_WINDOW_BITS = 30
+_BYTES_OF_STEP = {True: 36, False: 185}
+_MAX_STEPS = 64
+_DOMAIN = "d"
+
+
+def best_steps(symbols: int, *, functions: bool) -> int:
+    """Number of steps at which the nodes and the lanes' lengths together take the fewest bytes."""
+    return int(np.clip(round((symbols / _BYTES_OF_STEP[functions]) ** 0.5), 1, _MAX_STEPS))
+
+
+def lanes_memory(symbols: int, bits: int) -> int:
+    """Bytes of the intermediates that `decode_by_lanes` leaves while a runtime folds it."""
+    return 44 * symbols + 3 * bits // 2
+
+
+def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> Decoded:
+    """Append the payload and its decoder.
+
+    Parameters
+    ----------
+    builder : Builder
+    streams : Streams
+    functions : bool
+        Write a step once, as a model-local function, instead of once for every step.
+    """
+    lengths = streams.lengths()
+    max_length = int(lengths.max())
+    steps = best_steps(streams.ranks.size, functions=functions)
+    lanes = -(-streams.ranks.size // steps)
+    order = np.arange(steps * lanes).reshape(steps, lanes).T.reshape(-1)
+    order = order[order < streams.ranks.size]
+    ranks = streams.ranks[order]
+    payload, _ = pack(streams.codewords()[ranks], lengths[ranks])
+    bits_of_lane = np.bincount(order % lanes, weights=lengths[ranks], minlength=lanes).astype(np.int64)
+
+    words = _words(builder, payload)
+    length_of_rank = builder.cast(builder.constant(lengths), np.int32)
+    rank_table = rank_of_slot(builder, length_of_rank, max_length, len(streams.tables))
+    length_table = builder.op("Gather", length_of_rank, rank_table)
+    position = _starts(builder, bits_of_lane)
+    slots = []
+    step = _Step(builder, max_length, words, length_table, functions=functions)
+    for base in _bases(builder, streams, max_length, steps, lanes):
+        position, slot = step.append(position, base)
+        slots.append(slot)
+    joined = builder.op("Concat", *slots, axis=0) if steps > 1 else slots[0]
+    return Decoded(joined, rank_table, 1 << max_length)
+
+
+class _Step:
+    """Decodes the symbol that begins at every lane's position: window, slot in the tables, length, next position."""
+
+    def __init__(self, builder: Builder, max_length: int, words: str, length_table: str, *, functions: bool) -> None:
+        self._builder = builder
+        self._shared = {
+            "words": words,
+            "lengths": length_table,
+            "word_bits": builder.ints(_WORD_BITS),
+            "shifts": builder.ints([1 << (_WINDOW_BITS - max_length - offset) for offset in range(_WORD_BITS)]),
+            "span": builder.ints(1 << max_length),
+        }
+        self._function = self._write_function() if functions else None
+
+    def append(self, position: str, base: str) -> tuple[str, str]:
+        """The next positions and the slots decoded here."""
+        if self._function is None:
+            return self._nodes(self._builder, position, base, self._shared)
+        from onnx import helper
+
+        outputs = [self._builder.name(), self._builder.name()]
+        inputs = [position, base, *self._shared.values()]
+        self._builder.nodes.append(helper.make_node(self._function, inputs, outputs, domain=_DOMAIN))
+        return outputs[0], outputs[1]
+
+    def _write_function(self) -> str:
+        from onnx import helper
+
+        body = Builder(self._builder.opset, set())
+        position, base = body.name(), body.name()
+        shared = {key: body.name() for key in self._shared}
+        outputs = self._nodes(body, position, base, shared)
+        imports = [helper.make_opsetid("", self._builder.opset)]
+        function: onnx.FunctionProto = helper.make_function(
+            _DOMAIN, "s", [position, base, *shared.values()], outputs, body.nodes, imports
+        )
+        self._builder.functions.append(function)
+        return function.name
+
+    @staticmethod
+    def _nodes(builder: Builder, position: str, base: str, shared: dict[str, str]) -> tuple[str, str]:
+        word = builder.op("Gather", shared["words"], builder.op("Div", position, shared["word_bits"]))
+        shift = builder.op("Gather", shared["shifts"], builder.op("Mod", position, shared["word_bits"]))
+        window = builder.op("Mod", builder.op("Div", word, shift), shared["span"])
+        slot = builder.op("Add", window, base)
+        return builder.op("Add", position, builder.op("Gather", shared["lengths"], slot)), slot
+
+
+def _words(builder: Builder, payload: NDArray[np.uint8]) -> str:
+    """From every sixteenth bit on the next thirty: int32 [bytes / 2, rounded up, and one]."""
+    count = -(-payload.size // 2) + 1
+    padded = np.zeros(2 * count + 2, np.uint8)
+    padded[: payload.size] = payload
+    stored = builder.constant(padded.view(">u2").astype(np.uint16))
+    high = builder.cast(builder.slice(stored, 0, count), np.int32)
+    low = builder.cast(builder.slice(stored, 1, count + 1), np.int32)
+    rest = _WINDOW_BITS - _WORD_BITS
+    high = builder.op("Mul", high, builder.ints(1 << rest))
+    return builder.op("Add", high, builder.op("Div", low, builder.ints(1 << (_WORD_BITS - rest))))
+
+
+def _starts(builder: Builder, bits_of_lane: NDArray[np.int64]) -> str:
+    """Bit position at which every lane starts."""
+    least = int(bits_of_lane.min())
+    excess = bits_of_lane - least
+    narrow = excess.astype(np.uint8 if excess.max() < 256 else np.uint16)
+    lengths = builder.op("Add", builder.cast(builder.constant(narrow), np.int32), builder.ints(least))
+    return builder.cumsum(lengths, exclusive=True)
+
+
+def _bases(builder: Builder, streams: Streams, max_length: int, steps: int, lanes: int) -> list[str]:
+    """For every step the first slot of the table in force: a scalar, or one for each lane where a table ends within."""
+    counts = [segment.count for segment in streams.segments]
+    tables = np.repeat(np.array([segment.table for segment in streams.segments]), counts)
+    bases = []
+    for step in range(steps):
+        own = tables[step * lanes : (step + 1) * lanes].astype(np.int64) << max_length
+        changes = np.flatnonzero(np.diff(own)) + 1
+        if changes.size:
+            at = [0, *changes.tolist()] if own[0] else changes.tolist()
+            rises = np.diff(own[[0, *changes.tolist()]], prepend=0)
+            bases.append(builder.steps(at, (rises if own[0] else rises[1:]).tolist(), lanes))
+        else:
+            bases.append(builder.ints(int(own[0])))
+    return bases

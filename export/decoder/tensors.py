@@ -1,0 +1,73 @@
+"""The nodes behind every kind of code: values scattered along their gaps, tensors cut apart and shaped."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.decoder.builder import Builder
+from export.decoder.bundle import Bundle
+from export.decoder.part import Part
+from export.decoder.tables import Segment
+
+__all__ = ["shift_rows", "value_table", "write_tensors"]
+
+
+def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment]) -> str:
+    """Add every run's delta to its codes, which gives the rows of their values."""
+    deltas = [run.delta for run in runs]
+    if not any(deltas):
+        return rows
+    if len(set(deltas)) == 1:
+        return builder.op("Add", rows, builder.ints(deltas[0]))
+    symbols = list(accumulate((run.count for run in runs), initial=0))
+    changes = [
+        (at, after - before)
+        for at, (before, after) in zip(symbols[:-1], pairwise([0, *deltas]), strict=True)
+        if before != after
+    ]
+    at, rises = zip(*changes, strict=True)
+    return builder.op("Add", rows, builder.steps(at, rises, symbols[-1]))
+
+
+def value_table(builder: Builder, table: NDArray[np.generic]) -> str:
+    """The table of values; float32 is stored as float16 where that is exact."""
+    if table.dtype == np.float32:
+        with np.errstate(over="ignore"):
+            narrow = table.astype(np.float16)
+        if (narrow.astype(np.float32).view(np.uint32) == table.view(np.uint32)).all():
+            return builder.cast(builder.constant(narrow), np.float32)
+    return builder.constant(table)
+
+
+def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: str) -> None:
+    """Write the tensors of a bundle: scatter the values along their gaps, cut them apart, give them their shapes.
+
+    Parameters
+    ----------
+    builder : Builder
+    bundle : Bundle
+    gaps : str or None
+        int32 [codes], None where every element has a code.
+    values : str
+        One per code, of the bundle's type; of any shape where the bundle has one part and no gaps.
+    """
+    if gaps is not None:
+        zeros = builder.zeros(bundle.elements, bundle.dtype)
+        values = builder.op("ScatterElements", zeros, builder.cumsum(gaps), values, axis=0)
+    pieces = [values]
+    if len(bundle.parts) > 1:
+        names = [part.name if _is_flat(part) else None for part in bundle.parts]
+        pieces = builder.split(values, [part.size for part in bundle.parts], names)
+    for part, piece in zip(bundle.parts, pieces, strict=True):
+        if _is_flat(part) and len(pieces) > 1:
+            continue
+        out = part.name if part.order is None else None
+        shaped = builder.op("Reshape", piece, builder.ints(list(part.shape), "int64"), out=out)
+        if part.order is not None:
+            builder.op("Transpose", shaped, out=part.name, perm=list(part.order))
+
+
+def _is_flat(part: Part) -> bool:
+    return part.order is None and len(part.shape) == 1
