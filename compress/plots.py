@@ -42,7 +42,7 @@ def plot_run(path: Path, title: str, history: Sequence[EpochRecord], layers: Seq
     figure = Figure(figsize=(4.2 * columns, 4.2 + 2.6 * rows + 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=14)
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[4.2, 2.6 * rows, 3.2])
+    top, middle, bottom = np.ravel(figure.subfigures(3, 1, height_ratios=[4.2, 2.6 * rows, 3.2]))
     loss_axes, accuracy_axes = top.subplots(1, 2)
     _curves(loss_axes, accuracy_axes, history)
     middle.suptitle("Weights before (grey) and after pruning and sharing (blue), with the centroids (red ticks)")
@@ -56,6 +56,8 @@ def plot_run(path: Path, title: str, history: Sequence[EpochRecord], layers: Seq
 
 
 def _curves(loss: "Axes", accuracy: "Axes", history: Sequence[EpochRecord]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     epochs = np.arange(1, len(history) + 1)
     loss.plot(epochs, [record.loss for record in history], label="training", color=_AFTER)
     held_out = [np.nan if record.held_out_loss is None else record.held_out_loss for record in history]
@@ -69,9 +71,10 @@ def _curves(loss: "Axes", accuracy: "Axes", history: Sequence[EpochRecord]) -> N
         best = np.nanmax(right) if np.isfinite(right).any() else np.nan
         if np.isfinite(best):
             accuracy.set_ylim(max(0.0, best - 6), min(100.0, best + 0.6))
-    loss.legend()
+    loss.legend(loc="upper right")
     for axes in (loss, accuracy):
         axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         first = 0
         for number, record in enumerate(history):
             if number == len(history) - 1 or history[number + 1].stage != record.stage:
@@ -81,7 +84,7 @@ def _curves(loss: "Axes", accuracy: "Axes", history: Sequence[EpochRecord]) -> N
                     record.stage,
                     ((first + number) / 2 + 1, 0.02),
                     xycoords=("data", "axes fraction"),
-                    rotation=90,
+                    rotation=90 if number - first < 3 else 0,
                     ha="center",
                     va="bottom",
                     fontsize=8,
@@ -93,7 +96,7 @@ def _curves(loss: "Axes", accuracy: "Axes", history: Sequence[EpochRecord]) -> N
 def _histogram(axes: "Axes", layer: Layer) -> None:
     name, before, after, centroids, _ = layer
     reach = float(max(np.abs(before).max(initial=0.0), np.abs(after).max(initial=0.0))) or 1.0
-    edges = np.linspace(-reach, reach, _BINS + 1)
+    edges = np.linspace(-reach, reach, _BINS + 1).tolist()
     axes.hist(before.ravel(), edges, color=_BEFORE, label="before")
     axes.hist(after.ravel(), edges, color=_AFTER, label="after")
     axes.plot(centroids, np.full(centroids.size, 0.7), "|", color=_CENTROID, markersize=9, label="centroids")
@@ -115,5 +118,5 @@ def _bytes(axes: "Axes", layers: Sequence[Layer]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.08)
     axes.set(title="Bytes in the packed file", xlabel="bytes")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
     axes.grid(axis="x", alpha=0.3)

@@ -68,7 +68,7 @@ def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
                 layer=tensor.name,
                 weights=tensor.size,
                 kept=tensor.nnz,
-                weight_bits=float(tensor.bits) if coded else None,
+                weight_bits=None if tensor.bits is None else float(tensor.bits),
                 weight_bits_coded=tensor.weight_bits_coded if coded else None,
                 index_bits=tensor.index_bits if coded else None,
                 index_bits_coded=tensor.index_bits_coded if coded else None,
@@ -113,11 +113,10 @@ def run_lines(report: Mapping[str, Any]) -> list[str]:
     steps = [f"{stage} {value['percent']:.2f} %" for stage, value in held_out.items() if value["percent"] is not None]
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report["seconds"].items())
     lines = [
-        f"whole file: {report['file_bytes']:,} bytes, {report['ratio']:.1f}× under dense float32, "
-        + f"sparsity {report['sparsity']:.4f}",
+        f"whole file: {report['file_bytes']:,} bytes, {report['ratio']:.1f}× under dense float32",
+        f"sparsity: {report['sparsity']:.4f} of the coded weights",
         f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
-        f"test accuracy: dense {test['dense']['percent']:.2f} %, from the file {test['file']['percent']:.2f} % "
-        + f"({test['file']['correct']:,} of {test['file']['total']:,})",
+        f"test accuracy: dense {test['dense']['percent']:.2f} %, from the file {test['file']['percent']:.2f} %",
     ]
     if steps:
         lines.append(f"held-out accuracy after each stage: {', '.join(steps)}")
