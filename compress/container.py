@@ -9,10 +9,9 @@ import numpy as np
 from compress.account import FileAccount
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.blobs import read_blob, write_blob
-from compress.errors import CompressError, CorruptFileError, UnsupportedError
+from compress.errors import CompressError, CorruptFileError, UnsupportedError, UsageError
 from compress.files import write_whole
 from compress.graph import Graph, graph_of_zoo
-from compress.networks import NETWORKS
 from compress.representation import CompressedModel
 from compress.tensor_coding import TensorReader, TensorWriter
 
@@ -123,7 +122,7 @@ def _write_graph(out: BitWriter, graph: Graph) -> None:
     if graph.zoo is None:
         write_blob(out, graph.skeleton)
         return
-    if graph.zoo not in NETWORKS or graph != graph_of_zoo(graph.zoo):
+    if graph != graph_of_zoo(graph.zoo):
         raise UnsupportedError(f"graph: found one named {graph.zoo} that is not the network of that name")
     write_blob(out, graph.zoo.encode())
 
@@ -191,9 +190,13 @@ def _read_graph(reader: BitReader) -> Graph:
     blob = read_blob(reader, "graph")
     if named:
         name = blob.decode(errors="replace")
-        if name not in NETWORKS:
-            raise CorruptFileError(f"graph: found the network {name!r}, allowed {', '.join(NETWORKS)}")
-        return graph_of_zoo(name)
+        try:
+            graph = graph_of_zoo(name)
+        except UsageError as error:
+            raise CorruptFileError(f"graph: {error}") from error
+        if graph.zoo != name:
+            raise CorruptFileError(f"graph: found the network {name!r}, allowed its one spelling {graph.zoo!r}")
+        return graph
     try:
         return Graph(None, blob)
     except DecodeError as error:
