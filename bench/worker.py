@@ -111,6 +111,16 @@ class _Contestant:
         sample(self.session, max(1, count // 10))
         return {"latency_ns": [int(value) for value in sample(self.session, count)]}
 
+    def spin(self, seconds: float) -> dict[str, Any]:
+        """Call without pause for a time, and count."""
+        assert self.session is not None
+        start = time.perf_counter_ns()
+        deadline, calls = start + int(seconds * 1e9), 0
+        while time.perf_counter_ns() < deadline:
+            self.session.call()
+            calls += 1
+        return {"calls": calls, "elapsed_ns": time.perf_counter_ns() - start}
+
     def peak(self) -> dict[str, Any]:
         assert self.session is not None
         on_device = self.session.device_bytes
