@@ -56,6 +56,7 @@ def staged_directory(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
     if path.exists() and any(path.iterdir()) and not (path / marker).is_file():
         raise CompressError(f"{path}: found a directory without {marker}, allowed to replace only a run")
     stage = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         stage.mkdir()
@@ -72,3 +73,6 @@ def staged_directory(path: Path, *, force: bool, marker: str) -> Iterator[Path]:
             stage.rename(path)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        for parent in made:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()

@@ -42,7 +42,7 @@ def plot_run(path: Path, title: str, history: Sequence[EpochRecord], layers: Seq
     figure = Figure(figsize=(4.2 * columns, 4.2 + 2.6 * rows + 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=14)
-    top, middle, bottom = np.ravel(figure.subfigures(3, 1, height_ratios=[4.2, 2.6 * rows, 3.2]))
+    top, middle, bottom = figure.subfigures(3, 1, squeeze=False, height_ratios=[4.2, 2.6 * rows, 3.2]).ravel()
     loss_axes, accuracy_axes = top.subplots(1, 2)
     _curves(loss_axes, accuracy_axes, history)
     middle.suptitle("Weights before (grey) and after pruning and sharing (blue), with the centroids (red ticks)")

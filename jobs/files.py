@@ -117,8 +117,9 @@ def onnx_input_shape(path: Path, named: Path) -> tuple[int, ...]:
     """Shape of the one input of an ONNX file, without the batch axis; `named` is what an error calls it."""
     import onnx
 
+    content = read_file(path)
     try:
-        model = onnx.load_model_from_string(read_file(path))
+        model = onnx.load_model_from_string(content)
     except (ValueError, TypeError) as error:
         raise CompressError(f"{named}: found no ONNX model ({error})") from error
     except Exception as error:  # protobuf's own type of error is not public
