@@ -4,20 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from compress.errors import UnsupportedError
-from export.decoder.assemble import tensors_from_symbols
 from export.decoder.builder import Builder
-from export.decoder.bundle import bundles_of
-from export.decoder.doubling import decode_by_doubling, doubling_memory
 from export.decoder.fixed import write_fixed
-from export.decoder.lanes import decode_by_lanes, lanes_memory
+from export.decoder.huffman import write_huffman
 from export.decoder.part import Part
 from export.decoder.plan import Plan, plan_of
-from export.decoder.tables import streams_of
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["attach"]
+__all__ = ["attach", "replace"]
 
 _MIN_OPSET = 11
 
@@ -57,7 +53,7 @@ def attach(
     UnsupportedError
         The model's operator set lacks the operators of the decoder.
     """
-    plan = plan_of(parts, huffman=huffman, max_load_memory=max_load_memory)
+    plan = plan_of(parts, huffman=huffman, functions=functions, max_load_memory=max_load_memory)
     if not parts:
         return plan
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
@@ -65,21 +61,16 @@ def attach(
         raise UnsupportedError(f"opset: found {opset}, allowed {_MIN_OPSET} or later (CumSum, ScatterElements)")
     builder = Builder(opset, set(_names(model.graph)))
     if plan.huffman:
-        bundles = bundles_of(plan.huffman, huffman=True)
-        streams = streams_of(bundles)
-        slack = plan.max_load_memory - plan.memory + lanes_memory(streams.ranks.size, streams.bits())
-        if doubling_memory(streams.ranks.size, streams.bits()) <= slack:
-            decoded = decode_by_doubling(builder, streams)
-        else:
-            decoded = decode_by_lanes(builder, streams, functions=functions)
-        tensors_from_symbols(builder, bundles, streams, decoded)
+        spare = plan.max_load_memory - plan.memory
+        write_huffman(builder, plan.huffman, functions=functions, spare_memory=spare)
     if plan.fixed:
-        write_fixed(builder, bundles_of(plan.fixed, huffman=False))
-    _replace(model, {part.name for part in parts}, builder)
+        write_fixed(builder, plan.fixed)
+    replace(model, {part.name for part in parts}, builder)
     return plan
 
 
-def _replace(model: "onnx.ModelProto", written: set[str], builder: Builder) -> None:
+def replace(model: "onnx.ModelProto", written: set[str], builder: Builder) -> None:
+    """Take the initialisers named in `written` out of `model` and put what `builder` holds in front of its nodes."""
     kept = [initializer for initializer in model.graph.initializer if initializer.name not in written]
     nodes = list(model.graph.node)
     del model.graph.initializer[:], model.graph.node[:]

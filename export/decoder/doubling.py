@@ -15,10 +15,9 @@ from compress.coding.bits import pack
 from export.decoder.assemble import Decoded
 from export.decoder.builder import Builder
 from export.decoder.tables import Streams
+from export.decoder.words import narrow_words, rank_of_slot
 
-__all__ = ["decode_by_doubling", "doubling_memory", "rank_of_slot"]
-
-_WINDOW_BITS = 24
+__all__ = ["decode_by_doubling", "doubling_memory"]
 
 
 def doubling_memory(symbols: int, bits: int) -> int:
@@ -34,7 +33,10 @@ def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:
     widths = lengths[streams.ranks]
     payload, _ = pack(streams.codewords()[streams.ranks], widths)
     rows = payload.size
-    windows = _windows(builder, payload, max_length)
+    words = narrow_words(builder, payload)
+    column = builder.op("Reshape", words.name, builder.ints([-1, 1], "int64"))
+    shifts = builder.ints(words.shifts(max_length))
+    windows = builder.op("Mod", builder.op("Div", column, shifts), builder.ints(1 << max_length))
     slots = builder.op("Reshape", windows, builder.ints([-1], "int64"))
     base = _table_bases(builder, streams, widths, max_length, rows * 8)
     if base:
@@ -54,27 +56,6 @@ def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:
         if count < streams.ranks.size:
             following = builder.op("Gather", following, following)
     return Decoded(builder.op("Gather", rank, starts))
-
-
-def _windows(builder: Builder, payload: NDArray[np.uint8], max_length: int) -> str:
-    """The `max_length` bits from every bit position on: int32 [bytes, 8]."""
-    rows = payload.size
-    padded = np.concatenate([payload, np.zeros(2, np.uint8)])
-    octets = builder.cast(builder.constant(padded, (rows + 2, 1)), np.int32)
-    first, second, third = (builder.slice(octets, start, start + rows) for start in range(3))
-    word = builder.op("Add", builder.op("Mul", first, builder.ints(256)), second)
-    word = builder.op("Add", builder.op("Mul", word, builder.ints(256)), third)
-    shifts = [1 << (_WINDOW_BITS - max_length - offset) for offset in range(8)]
-    return builder.op("Mod", builder.op("Div", word, builder.ints(shifts)), builder.ints(1 << max_length))
-
-
-def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables: int) -> str:
-    """The rank that every window decodes to, all tables behind each other: int32 [tables << max_length]."""
-    powers = builder.ints([1 << (max_length - length) for length in range(max_length + 1)])
-    widths = builder.op("Gather", powers, length_of_rank)
-    starts = builder.cumsum(widths, exclusive=True)
-    zeros = builder.zeros(tables << max_length, np.int32)
-    return builder.cumsum(builder.op("ScatterElements", zeros, starts, builder.op("Sign", starts)))
 
 
 def _table_bases(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from compress.coding.bits import pack
 from export.decoder.builder import Builder
-from export.decoder.bundle import FILLER, Bundle, code_bits
+from export.decoder.bundle import FILLER, Bundle, bundles_of, code_bits
+from export.decoder.part import Part
 from export.decoder.tables import Segment
 from export.decoder.tensors import shift_rows, value_table, write_tensors
 
@@ -31,16 +32,16 @@ def fixed_memory(elements: int, codes: int, bits: int, *, gaps: bool) -> int:
     return int(elements * (bits / 2 + 14)) if elements >= _PAIRS_FROM else int(elements * (bits / 2 + 32))
 
 
-def write_fixed(builder: Builder, bundles: Sequence[Bundle]) -> None:
-    """Append the payload and the decoder of `bundles`; all gaps of a bundle fit its widest one.
+def write_fixed(builder: Builder, parts: Sequence[Part]) -> None:
+    """Append the payload and the decoder of `parts`.
 
     Parameters
     ----------
     builder : Builder
-    bundles : sequence of Bundle
+    parts : sequence of Part
     """
     by_width: dict[tuple[int, int, int], list[Bundle]] = {}
-    for bundle in bundles:
+    for bundle in bundles_of(parts, huffman=False):
         filler = any(bool((codes == FILLER).any()) for codes in bundle.codes)
         bits = max(code_bits(part.codebooks.shape[1], filler=filler) for part in bundle.parts)
         gap_bits = max((int(gaps.max()).bit_length() for gaps in bundle.gaps), default=0)

@@ -15,16 +15,14 @@ from numpy.typing import NDArray
 from compress.coding.bits import pack
 from export.decoder.assemble import Decoded
 from export.decoder.builder import Builder
-from export.decoder.doubling import rank_of_slot
 from export.decoder.tables import Streams
+from export.decoder.words import Words, narrow_words, rank_of_slot, wide_words
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = ["best_steps", "decode_by_lanes", "lanes_memory"]
 
-_WORD_BITS = 16
-_WINDOW_BITS = 30
 _BYTES_OF_STEP = {True: 36, False: 185}
 _MAX_STEPS = 64
 _DOMAIN = "d"
@@ -37,7 +35,7 @@ def best_steps(symbols: int, *, functions: bool) -> int:
 
 def lanes_memory(symbols: int, bits: int) -> int:
     """Bytes of the intermediates that `decode_by_lanes` leaves while a runtime folds it."""
-    return 44 * symbols + 3 * bits // 2
+    return 44 * symbols + 4 * bits
 
 
 def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> Decoded:
@@ -60,7 +58,8 @@ def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> D
     payload, _ = pack(streams.codewords()[ranks], lengths[ranks])
     bits_of_lane = np.bincount(order % lanes, weights=lengths[ranks], minlength=lanes).astype(np.int64)
 
-    words = _words(builder, payload)
+    # In the last step a lane that has no symbol left decodes what follows; its first bit has to be there.
+    words = (wide_words if functions else narrow_words)(builder, np.append(payload, np.uint8(0)))
     length_of_rank = builder.cast(builder.constant(lengths), np.int32)
     rank_table = rank_of_slot(builder, length_of_rank, max_length, len(streams.tables))
     length_table = builder.op("Gather", length_of_rank, rank_table)
@@ -77,13 +76,13 @@ def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> D
 class _Step:
     """Decodes the symbol that begins at every lane's position: window, slot in the tables, length, next position."""
 
-    def __init__(self, builder: Builder, max_length: int, words: str, length_table: str, *, functions: bool) -> None:
+    def __init__(self, builder: Builder, max_length: int, words: Words, length_table: str, *, functions: bool) -> None:
         self._builder = builder
         self._shared = {
-            "words": words,
+            "words": words.name,
             "lengths": length_table,
-            "word_bits": builder.ints(_WORD_BITS),
-            "shifts": builder.ints([1 << (_WINDOW_BITS - max_length - offset) for offset in range(_WORD_BITS)]),
+            "step": builder.ints(words.step),
+            "shifts": builder.ints(words.shifts(max_length)),
             "span": builder.ints(1 << max_length),
         }
         self._function = self._write_function() if functions else None
@@ -115,24 +114,11 @@ class _Step:
 
     @staticmethod
     def _nodes(builder: Builder, position: str, base: str, shared: dict[str, str]) -> tuple[str, str]:
-        word = builder.op("Gather", shared["words"], builder.op("Div", position, shared["word_bits"]))
-        shift = builder.op("Gather", shared["shifts"], builder.op("Mod", position, shared["word_bits"]))
+        word = builder.op("Gather", shared["words"], builder.op("Div", position, shared["step"]))
+        shift = builder.op("Gather", shared["shifts"], builder.op("Mod", position, shared["step"]))
         window = builder.op("Mod", builder.op("Div", word, shift), shared["span"])
         slot = builder.op("Add", window, base)
         return builder.op("Add", position, builder.op("Gather", shared["lengths"], slot)), slot
-
-
-def _words(builder: Builder, payload: NDArray[np.uint8]) -> str:
-    """From every sixteenth bit on the next thirty: int32 [bytes / 2, rounded up, and one]."""
-    count = -(-payload.size // 2) + 1
-    padded = np.zeros(2 * count + 2, np.uint8)
-    padded[: payload.size] = payload
-    stored = builder.constant(padded.view(">u2").astype(np.uint16))
-    high = builder.cast(builder.slice(stored, 0, count), np.int32)
-    low = builder.cast(builder.slice(stored, 1, count + 1), np.int32)
-    rest = _WINDOW_BITS - _WORD_BITS
-    high = builder.op("Mul", high, builder.ints(1 << rest))
-    return builder.op("Add", high, builder.op("Div", low, builder.ints(1 << (_WORD_BITS - rest))))
 
 
 def _starts(builder: Builder, bits_of_lane: NDArray[np.int64]) -> str:

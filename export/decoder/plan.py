@@ -11,12 +11,15 @@ from export.decoder.fixed import fixed_memory
 from export.decoder.lanes import lanes_memory
 from export.decoder.part import Part
 from export.decoder.tables import MAX_LENGTH
+from export.decoder.words import MAX_EXACT
 
 __all__ = ["Plan", "plan_of"]
 
 _LEAST_MEMORY = 16 << 20
 _MEMORY_FACTOR = 8
 _BITS_OF_FORM = 1600
+_MAX_BITS = 1 << 31
+_MARGIN = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Plan:
     max_load_memory : int
         The bound that was kept or, where even fixed widths exceed it, missed.
     forced : tuple of str
-        Names of the parts that are coded with fixed widths only to keep the bound.
+        Names of the parts that are coded with fixed widths only to keep the bound, or the bit positions countable.
     """
 
     huffman: tuple[Part, ...]
@@ -48,7 +51,7 @@ class _Option:
     memory: int
 
 
-def plan_of(parts: Sequence[Part], *, huffman: bool, max_load_memory: int | None) -> Plan:
+def plan_of(parts: Sequence[Part], *, huffman: bool, functions: bool, max_load_memory: int | None) -> Plan:
     """Choose the smallest form of every part, and fixed widths for as many as the memory bound demands.
 
     Parameters
@@ -56,6 +59,8 @@ def plan_of(parts: Sequence[Part], *, huffman: bool, max_load_memory: int | None
     parts : sequence of Part
     huffman : bool
         False codes everything with fixed widths.
+    functions : bool
+        False is meant for runtimes that are exact only below 2**24, and keeps bit positions there.
     max_load_memory : int or None
         None allows eight times the decoded tensors, and 16 MiB where that is less.
     """
@@ -67,12 +72,15 @@ def plan_of(parts: Sequence[Part], *, huffman: bool, max_load_memory: int | None
         return Plan((), tuple(option.part for option in fixed.values()), memory, allowed, ())
     chosen = {part.name: _best([_huffman(form) for form in _forms(part)]) for part in parts}
     memory = sum(option.memory for option in chosen.values())
+    bits = sum(option.bits for option in chosen.values())
+    most_bits = _MAX_BITS if functions else MAX_EXACT
     forced = []
     for name in sorted(chosen, key=lambda name: _price(chosen[name], fixed[name])):
-        if memory <= allowed:
+        if memory <= allowed and bits * _MARGIN <= most_bits:
             break
-        if fixed[name].memory < chosen[name].memory:
+        if fixed[name].memory < chosen[name].memory or bits * _MARGIN > most_bits:
             memory += fixed[name].memory - chosen[name].memory
+            bits -= chosen[name].bits
             forced.append(name)
     return Plan(
         tuple(option.part for name, option in chosen.items() if name not in forced),
