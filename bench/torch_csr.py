@@ -7,17 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import torch
-
-__all__ = ["conv2d_csr", "linear_csr", "to_csr"]
-
-
-def to_csr(matrix: NDArray[np.float32]) -> "torch.Tensor":
-    """The nonzeros of a matrix as a torch CSR tensor with int32 indices, the ones that MKL takes as they are."""
     import scipy.sparse
     import torch
 
-    csr = scipy.sparse.csr_matrix(matrix)
+__all__ = ["conv2d_csr", "csr_tensor", "linear_csr", "to_csr"]
+
+
+def to_csr(matrix: NDArray[np.float32]) -> "torch.Tensor":
+    """The nonzeros of a matrix as a torch CSR tensor."""
+    import scipy.sparse
+
+    return csr_tensor(scipy.sparse.csr_matrix(matrix))
+
+
+def csr_tensor(csr: "scipy.sparse.csr_matrix") -> "torch.Tensor":
+    """A scipy CSR matrix as a torch CSR tensor with int32 indices, the ones that MKL takes as they are."""
+    import torch
+
     with warnings.catch_warnings():
         # torch warns once that CSR support is in beta state; that is what is measured here.
         warnings.simplefilter("ignore", UserWarning)
