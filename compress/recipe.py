@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from compress.datasets import DATASETS
+from compress.datasets import DATASETS, canonical_data
 from compress.errors import UsageError
 from compress.names import known_name
 from compress.networks.resolve import canonical_name
@@ -103,11 +103,14 @@ def _one_of(registry: Iterable[str]) -> Callable[[str], str]:
     return check
 
 
-def _network(name: str) -> str:
-    try:
-        return canonical_name(name)
-    except UsageError as error:
-        raise ValueError(str(error).removeprefix("network: ")) from error
+def _in_one_form(field: str, canonical: Callable[[str], str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        try:
+            return canonical(name)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix(f"{field}: ")) from error
+
+    return check
 
 
 Epochs = Annotated[int, Field(ge=0, le=10_000)]
@@ -119,10 +122,12 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    network: Annotated[str, AfterValidator(_network)] = Field(
+    network: Annotated[str, AfterValidator(_in_one_form("network", canonical_name))] = Field(
         "lenet-5", description="of the zoo, such as lenet-5(activation=tanh); torchvision:model; or module:callable"
     )
-    data: Annotated[str, AfterValidator(_one_of(DATASETS))] = Field("mnist", description="data set")
+    data: Annotated[str, AfterValidator(_in_one_form("data", canonical_data))] = Field(
+        "mnist", description=f"data set: {', '.join(DATASETS)}; NAME:PATH tells where it lies"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="seed of everything random")
     held_out: Annotated[int, Field(ge=1)] = Field(5000, description="training examples kept for every choice")
     limit: Annotated[int, Field(ge=0)] = Field(
@@ -130,6 +135,12 @@ class Recipe(BaseModel):
     )
     batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = Field(128, description="examples a training step")
     shift: Annotated[int, Field(ge=0, le=64)] = Field(2, description="training images move by up to so many pixels")
+    flip: bool = Field(False, description="mirror half of the training images, left and right")
+    rotation: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="turn training images by up to so many degrees"
+    )
+    brightness: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="change their brightness by up to so much")
+    contrast: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="change their contrast by up to so much")
     epochs: Epochs = Field(8, description="epochs of dense training")
     learning_rate: LearningRate = Field(0.1, description="highest learning rate of dense training")
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(5e-4, description="L2 penalty in training and retraining")

@@ -64,6 +64,15 @@ class Dataset:
                     f"allowed 0 to {self.classes - 1}"
                 )
 
+    @property
+    def channels(self) -> int:
+        return int(self.train.images.shape[1])
+
+    @property
+    def size(self) -> int:
+        """The larger of height and width."""
+        return int(max(self.train.images.shape[2:]))
+
 
 def normalise(dataset: Dataset, images: NDArray[np.uint8], input_shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Turn images into a network's input: zero-pad to its height and width, scale to [0, 1], standardise.
@@ -74,7 +83,8 @@ def normalise(dataset: Dataset, images: NDArray[np.uint8], input_shape: tuple[in
         Gives mean and standard deviation.
     images : uint8 [n, channels, height, width]
     input_shape : (channels, height, width)
-        Not smaller than the images; a difference is padded evenly on both sides, black.
+        Not smaller than the images; a difference is padded evenly on both sides, black. Where it has three channels
+        and the images one, each gets the same.
 
     Returns
     -------
@@ -87,6 +97,8 @@ def normalise(dataset: Dataset, images: NDArray[np.uint8], input_shape: tuple[in
     """
     channels, height, width = images.shape[1:]
     extra = (input_shape[1] - height, input_shape[2] - width) if len(input_shape) == 3 else (-1, -1)
+    if len(input_shape) == 3 and channels == 1 and input_shape[0] == 3:
+        images, channels = np.repeat(images, 3, axis=1), 3
     if len(input_shape) != 3 or input_shape[0] != channels or min(extra) < 0 or extra[0] % 2 or extra[1] % 2:
         raise DataError(
             f"{dataset.name}: found images of {channels}×{height}×{width}, "

@@ -1,7 +1,6 @@
 """The IDX files of the MNIST family: found, decompressed, checked by SHA-256, parsed."""
 
 import gzip
-import hashlib
 import io
 import lzma
 import zlib
@@ -12,10 +11,11 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.datasets.dataset import Examples
+from compress.datasets.dataset import Dataset, Examples
+from compress.datasets.sums import check_sum, read_sums
 from compress.errors import DataError
 
-__all__ = ["read_examples", "read_sums"]
+__all__ = ["read_idx_dataset"]
 
 _MAX_BYTES = 1 << 28
 _OPENERS: Mapping[str, Callable[[BinaryIO], BinaryIO]] = {
@@ -25,34 +25,40 @@ _OPENERS: Mapping[str, Callable[[BinaryIO], BinaryIO]] = {
 }
 
 
-def read_sums(directory: Path) -> dict[str, str] | None:
-    """File name → SHA-256 in hexadecimal, from `SHA256SUMS` in `directory`; None where there is no such file."""
-    path = directory / "SHA256SUMS"
-    if not path.is_file():
-        return None
-    lines = (line.split() for line in path.read_text("utf-8").splitlines() if line.strip())
-    try:
-        return {name.lstrip("*"): digest.lower() for digest, name in lines}
-    except ValueError as error:
-        raise DataError(f"{path}: found a line of another form, allowed '<sha256>  <file name>'") from error
-
-
-def read_examples(directory: Path, images: str, labels: str, sums: Mapping[str, str]) -> Examples:
-    """Read one pair of IDX files, plain or compressed (.gz, .xz).
+def read_idx_dataset(
+    name: str, directory: Path, official: Mapping[str, str], *, classes: int, mean: float, standard_deviation: float
+) -> Dataset:
+    """Read the four IDX files of a data set, each plain or compressed (.gz, .xz).
 
     Parameters
     ----------
+    name : str
     directory : Path
-    images, labels : str
-        File names without the compression suffix.
-    sums : mapping of str to str
-        SHA-256 of the decompressed files.
+        Where it holds a `SHA256SUMS`, that counts instead of `official`.
+    official : mapping of str to str
+        File name → SHA-256 of the decompressed file.
+    classes : int
+    mean, standard_deviation : float
 
     Raises
     ------
     DataError
         A file is missing, cannot be decompressed, has another checksum, or is no IDX file.
     """
+    if not directory.is_dir():
+        raise DataError(f"{directory}: found no such directory, allowed one that holds the four IDX files")
+    sums = read_sums(directory) or official
+    return Dataset(
+        name=name,
+        train=_read_examples(directory, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", sums),
+        test=_read_examples(directory, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", sums),
+        classes=classes,
+        mean=(mean,),
+        standard_deviation=(standard_deviation,),
+    )
+
+
+def _read_examples(directory: Path, images: str, labels: str, sums: Mapping[str, str]) -> Examples:
     pixels = _parse(images, _read(directory, images, sums), axes=3)
     classes = _parse(labels, _read(directory, labels, sums), axes=1)
     if len(pixels) != len(classes):
@@ -72,11 +78,7 @@ def _read(directory: Path, name: str, sums: Mapping[str, str]) -> bytes:
             raise DataError(f"{path}: found a file that cannot be read or decompressed ({error})") from error
         if len(content) > _MAX_BYTES:
             raise DataError(f"{path}: found more than {_MAX_BYTES} bytes, allowed at most that")
-        if name not in sums:
-            raise DataError(f"{directory / 'SHA256SUMS'}: found no line for {name}, allowed one for every data file")
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != sums[name]:
-            raise DataError(f"{path}: found SHA-256 {digest}, allowed {sums[name]}")
+        check_sum(path, name, content, sums)
         return content
     raise DataError(f"{directory}: found no {name}, allowed that file, plain, as .gz or as .xz")
 

@@ -6,7 +6,8 @@ LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document reco
 from pathlib import Path
 
 from compress.datasets.dataset import Dataset
-from compress.datasets.idx import read_examples, read_sums
+from compress.datasets.idx import read_idx_dataset
+from compress.datasets.sums import read_sums
 from compress.errors import DataError
 
 __all__ = ["load"]
@@ -28,18 +29,9 @@ def load(directory: Path | None = None) -> Dataset:
     DataError
         A file is missing, damaged, or another one than the checksum says.
     """
-    if directory is not None and not directory.is_dir():
-        raise DataError(f"{directory}: found no such directory, allowed one that holds the four IDX files")
     official = read_sums(_EMBEDDED)
     if official is None:
         raise DataError(f"{_EMBEDDED}: found no SHA256SUMS, the installation is incomplete")
-    source = directory or _EMBEDDED
-    sums = read_sums(source) or official
-    return Dataset(
-        name="mnist",
-        train=read_examples(source, "train-images-idx3-ubyte", "train-labels-idx1-ubyte", sums),
-        test=read_examples(source, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", sums),
-        classes=10,
-        mean=(0.1307,),
-        standard_deviation=(0.3081,),
+    return read_idx_dataset(
+        "mnist", directory or _EMBEDDED, official, classes=10, mean=0.1307, standard_deviation=0.3081
     )

@@ -21,7 +21,8 @@ from compress.graph import Graph, graph_of_module, graph_of_zoo
 from compress.names import known_name
 from compress.networks.layers import Network
 from compress.networks.module import build_module
-from compress.networks.zoo import NETWORKS, describe, options_of, parse, spell
+from compress.networks.zoo import NETWORKS, describe
+from compress.spelling import defaults_of, parse, spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,21 +151,19 @@ def resolve(
 
 
 def _from_zoo(name: str, data: Mapping[str, int | None]) -> ResolvedNetwork:
-    family, options = parse(name)
-    known = options_of(family)
-    defaults = {key: parameter.default for key, parameter in inspect.signature(NETWORKS[family]).parameters.items()}
+    family, options = parse("network", name, NETWORKS)
+    defaults = defaults_of(NETWORKS[family])
     for key, found in data.items():
-        if found is None or key not in known:
+        if found is None or key not in defaults:
             continue
         if key == "size":
             options.setdefault(key, max(found, defaults[key]))
         elif options.setdefault(key, found) != found:
             raise UsageError(f"network {name}: found {key}={options[key]}, allowed {found}, as the data has")
-    network = describe(spell(family, options))
+    network = describe(spell(family, options, NETWORKS))
     channels, height, width = network.input_shape
-    return ResolvedNetwork(
-        network.name, (channels, height, width), options.get("classes", defaults["classes"]), network
-    )
+    classes = options.get("classes", defaults["classes"])
+    return ResolvedNetwork(network.name, (channels, height, width), classes, network)
 
 
 def _torchvision_builder(name: str, classes: int) -> "Callable[[], nn.Module]":
