@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from compress.representation import CompressedModel, CompressedTensor
-from export.decoder import Part, attach
+from export.decoder import Part, Plan, attach, plan_of
 
-__all__ = ["dumps", "parts_of"]
+__all__ = ["dumps", "parts_of", "plan_of_model"]
 
 
 def dumps(
@@ -40,17 +38,22 @@ def dumps(
     return {".onnx": proto.SerializeToString(deterministic=True)}
 
 
+def plan_of_model(model: CompressedModel, *, functions: bool = True, max_load_memory: int | None = None) -> Plan:
+    """What `dumps` does with every layer at these options, and which layers get fixed widths for the memory's sake."""
+    return plan_of(parts_of(model), huffman=True, functions=functions, max_load_memory=max_load_memory)
+
+
 def parts_of(model: CompressedModel) -> list[Part]:
-    """The coded tensors of a model as the decoder takes them; tensors of no weight or no survivor stay dense."""
+    """The coded tensors of a model as the decoder takes them."""
     return [
         Part(
             name=tensor.name,
             shape=tensor.shape,
             positions=tensor.csr.positions(),
             codes=tensor.csr.codes,
-            codebooks=np.asarray(tensor.codebook.centroids)[None],
-            group_size=tensor.size,
+            codebooks=tensor.codebook.centroids[None],
+            group_size=max(tensor.size, 1),
         )
         for tensor in model.tensors
-        if isinstance(tensor, CompressedTensor) and tensor.csr.nnz
+        if isinstance(tensor, CompressedTensor)
     ]

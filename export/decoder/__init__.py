@@ -2,6 +2,6 @@
 
 from export.decoder.attach import attach
 from export.decoder.part import Part
-from export.decoder.plan import Plan
+from export.decoder.plan import Plan, plan_of
 
-__all__ = ["Part", "Plan", "attach"]
+__all__ = ["Part", "Plan", "attach", "plan_of"]

@@ -49,6 +49,7 @@ def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: S
     starts = list(accumulate([*gap_counts, *(bundle.count for bundle in bundles)], initial=0))
     gap_table = _gap_table(builder, streams, decoded) if streams.gap_ranks else ""
     tables = {dtype: _value_table(builder, values, streams.gap_ranks) for dtype, values in streams.values.items()}
+    ranks_of_tables = streams.lengths().size
     by_symbol: dict[str, str] = {}
     segment = sum(len(bundle.gaps) for bundle in bundles)
     for number, bundle in enumerate(bundles):
@@ -58,7 +59,8 @@ def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: S
         start = starts[len(bundles) + number]
         symbols = builder.slice(decoded.symbols, start, start + bundle.count)
         key = bundle.dtype.str
-        if decoded.rank_table is None or any(run.delta for run in runs):
+        covered = streams.gap_ranks + streams.values[key].size >= ranks_of_tables
+        if decoded.rank_table is None or not covered or any(run.delta for run in runs):
             ranks = symbols if decoded.rank_table is None else builder.op("Gather", decoded.rank_table, symbols)
             values = builder.op("Gather", tables[key], shift_rows(builder, ranks, runs))
         else:
@@ -83,4 +85,4 @@ def _gap_table(builder: Builder, streams: Streams, decoded: Decoded) -> str:
 
 def _value_table(builder: Builder, values: NDArray[np.generic], gap_ranks: int) -> str:
     table = value_table(builder, values)
-    return builder.op("Concat", builder.zeros(gap_ranks, values.dtype), table, axis=0) if gap_ranks else table
+    return builder.op("Concat", builder.zeros((gap_ranks,), values.dtype), table, axis=0) if gap_ranks else table

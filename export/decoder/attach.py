@@ -53,7 +53,8 @@ def attach(
     UnsupportedError
         The model's operator set lacks the operators of the decoder.
     """
-    plan = plan_of(parts, huffman=huffman, functions=functions, max_load_memory=max_load_memory)
+    coded = [part for part in parts if part.codes.size]
+    plan = plan_of(coded, huffman=huffman, functions=functions, max_load_memory=max_load_memory)
     if not parts:
         return plan
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
@@ -65,6 +66,9 @@ def attach(
         write_huffman(builder, plan.huffman, functions=functions, spare_memory=spare)
     if plan.fixed:
         write_fixed(builder, plan.fixed)
+    for part in parts:
+        if not part.codes.size:
+            builder.zeros(part.dense().shape, part.codebooks.dtype, out=part.name)
     replace(model, {part.name for part in parts}, builder)
     return plan
 

@@ -82,21 +82,23 @@ class Builder:
 
         return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
-    def zeros(self, length: int, dtype: Any) -> str:
-        """A one-dimensional tensor of zeros that costs no bytes in the file."""
+    def zeros(self, shape: tuple[int, ...], dtype: Any, out: str | None = None) -> str:
+        """A tensor of zeros that costs no bytes in the file; one that is not named is shared with its equals."""
         from onnx import helper
 
-        key = (np.dtype(dtype).str, (length,), b"zeros")
-        if key not in self._constants:
-            shape, kind = self.ints([length], "int64"), helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-            value = {} if np.dtype(dtype) == np.float32 else {"value": tensor_proto("", np.zeros(1, dtype), kind)}
-            self._constants[key] = self.op("ConstantOfShape", shape, **value)
-        return self._constants[key]
+        kind = np.dtype(dtype)
+        key = (kind.str, shape, b"zeros")
+        if out is not None or key not in self._constants:
+            value = tensor_proto("", np.zeros(1, dtype), helper.np_dtype_to_tensor_dtype(kind))
+            attributes = {} if kind == np.float32 else {"value": value}
+            name = self.op("ConstantOfShape", self.ints(list(shape), "int64"), out=out, **attributes)
+            self._constants.setdefault(key, name)
+        return self._constants[key] if out is None else out
 
     def steps(self, at: Sequence[int], increments: Sequence[int], length: int) -> str:
         """The staircase of int32 that rises by increments[i] at position at[i]."""
         rises = self.op(
-            "ScatterElements", self.zeros(length, np.int32), self.ints(list(at)), self.ints(list(increments)), axis=0
+            "ScatterElements", self.zeros((length,), np.int32), self.ints(list(at)), self.ints(list(increments)), axis=0
         )
         return self.cumsum(rises)
 

@@ -21,11 +21,12 @@ class Part:
     name : str
         Name under which the graph reads the decoded tensor.
     shape : tuple of int
-        Shape in storage order, not empty of elements.
+        Shape in storage order.
     positions : int64 [n] or None
         Ascending row-major positions of the elements that have a code, all others are zero; None where every
         element has one.
     codes : uint8 [n]
+        None at all, n = 0, makes a tensor of zeros.
     codebooks : [groups, k]
         One row of values for every group, in the element type of the tensor; k <= 256.
     group_size : int

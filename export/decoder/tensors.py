@@ -54,7 +54,7 @@ def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: st
         One per code, of the bundle's type; of any shape where the bundle has one part and no gaps.
     """
     if gaps is not None:
-        zeros = builder.zeros(bundle.elements, bundle.dtype)
+        zeros = builder.zeros((bundle.elements,), bundle.dtype)
         values = builder.op("ScatterElements", zeros, builder.cumsum(gaps), values, axis=0)
     pieces = [values]
     if len(bundle.parts) > 1:

@@ -67,5 +67,5 @@ def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables:
     powers = builder.ints([1 << (max_length - length) for length in range(max_length + 1)])
     widths = builder.op("Gather", powers, length_of_rank)
     starts = builder.cumsum(widths, exclusive=True)
-    zeros = builder.zeros(tables << max_length, np.int32)
+    zeros = builder.zeros((tables << max_length,), np.int32)
     return builder.cumsum(builder.op("ScatterElements", zeros, starts, builder.op("Sign", starts)))

@@ -1,0 +1,162 @@
+"""Laws of the self-decoding graph: onnxruntime and onnx.reference both get every part back bit for bit."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from export.decoder.attach import replace
+from export.decoder.builder import Builder
+from export.decoder.fixed import write_fixed
+from export.decoder.huffman import write_huffman
+from export.decoder.part import Part
+
+Writer = Callable[[Builder, Sequence[Part]], None]
+
+WAYS: dict[str, Writer] = {
+    "doubling": lambda builder, parts: write_huffman(builder, parts, functions=True, spare_memory=1 << 40),
+    "lanes": lambda builder, parts: write_huffman(builder, parts, functions=True, spare_memory=-(1 << 40)),
+    "lanes without functions": lambda builder, parts: write_huffman(
+        builder, parts, functions=False, spare_memory=-(1 << 40)
+    ),
+    "fixed": write_fixed,
+}
+
+
+def carrier(parts: Sequence[Part], opset: int) -> onnx.ModelProto:
+    """A model that gives every part out as it is, the parts being initialisers."""
+    nodes = [helper.make_node("Identity", [part.name], [f"out {part.name}"]) for part in parts]
+    outputs = []
+    for part in parts:
+        kind = helper.np_dtype_to_tensor_dtype(part.codebooks.dtype)
+        outputs.append(helper.make_tensor_value_info(f"out {part.name}", kind, part.dense().shape))
+    dense = [numpy_helper.from_array(np.ascontiguousarray(part.dense()), part.name) for part in parts]
+    graph = helper.make_graph(nodes, "carrier", [], outputs, dense)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def coded(parts: Sequence[Part], way: str, opset: int) -> onnx.ModelProto:
+    model = carrier(parts, opset)
+    builder = Builder(opset, {name for part in parts for name in (part.name, f"out {part.name}")})
+    WAYS[way](builder, parts)
+    replace(model, {part.name for part in parts}, builder)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def run_onnxruntime(model: onnx.ModelProto) -> list[Any]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return list(session.run(None, {}))
+
+
+def same(found: np.ndarray, wanted: np.ndarray) -> bool:
+    return found.dtype == wanted.dtype and found.shape == wanted.shape and found.tobytes() == wanted.tobytes()
+
+
+@st.composite
+def parts(draw: st.DrawFn, number: int) -> Part:
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=4)))
+    groups = draw(st.sampled_from([1, shape[0]]))
+    width = draw(st.sampled_from([1, 2, 3, 7, 32, 200, 256]))
+    dtype = draw(st.sampled_from(["float32", "float32", "float16", "int8", "uint8"]))
+    size = int(np.prod(shape))
+    if dtype in ("float32", "float16"):
+        codebooks = generator.normal(size=(groups, width)).astype(dtype)
+        codebooks[generator.random(codebooks.shape) < 0.1] = draw(st.sampled_from([0.0, -0.0]))
+    else:
+        codebooks = generator.integers(0, 127, size=(groups, width)).astype(dtype)
+    positions = None
+    if draw(st.booleans()):
+        density = draw(st.sampled_from([0.02, 0.3, 1.0]))
+        present = generator.random(size) < density
+        present[generator.integers(size)] = True
+        positions = np.flatnonzero(present)
+    count = size if positions is None else positions.size
+    skew = draw(st.sampled_from([1.0, 4.0]))
+    codes = np.floor(width * generator.random(count) ** skew).astype(np.uint8)
+    order = draw(st.one_of(st.none(), st.permutations(range(len(shape))).map(tuple)))
+    return Part(
+        name=f"weight {number}",
+        shape=shape,
+        positions=positions,
+        codes=codes,
+        codebooks=codebooks,
+        group_size=size // groups,
+        order=order,
+    )
+
+
+several = st.integers(1, 4).flatmap(lambda count: st.tuples(*(parts(number) for number in range(count))))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(several, st.sampled_from([11, 12, 13, 17, 18, 21]))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_both_runtimes_decode_what_was_coded(way: str, chosen: tuple[Part, ...], opset: int) -> None:
+    model = coded(chosen, way, opset)
+    for part, found in zip(chosen, run_onnxruntime(model), strict=True):
+        assert same(found, part.dense())
+    for part, found in zip(chosen, ReferenceEvaluator(model).run(None, {}), strict=True):
+        assert same(found, part.dense())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(st.integers(0, 2**32), st.integers(2000, 80000), st.sampled_from([0.99, 0.9, 0.5, 0.0]), st.integers(1, 8))
+@settings(max_examples=6, deadline=None)
+def test_long_streams_decode(way: str, seed: int, size: int, sparsity: float, bits: int) -> None:
+    generator = np.random.default_rng(seed)
+    positions = np.flatnonzero(generator.random(size) >= sparsity) if sparsity else None
+    count = size if positions is None else positions.size
+    codes = np.clip(generator.normal(2.0 ** (bits - 1), 2.0 ** (bits - 2), count), 0, 2**bits - 1).astype(np.uint8)
+    codebooks = np.sort(generator.normal(size=(1, 2**bits)).astype(np.float32))
+    part = Part(name="w", shape=(size,), positions=positions, codes=codes, codebooks=codebooks, group_size=size)
+    [found] = run_onnxruntime(coded([part], way, 17))
+    assert same(found, part.dense())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_parts_give_the_same_bytes(way: str) -> None:
+    part = Part(
+        name="w",
+        shape=(4, 5),
+        positions=np.array([1, 7, 8, 19]),
+        codes=np.array([0, 1, 2, 1], np.uint8),
+        codebooks=np.float32([[-1, 0.1, 2]]),
+        group_size=20,
+    )
+    assert coded([part], way, 17).SerializeToString() == coded([part], way, 17).SerializeToString()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_large_part_is_decoded_apart_from_the_others(way: str) -> None:
+    generator = np.random.default_rng(3)
+    codebooks = generator.normal(size=(1, 16)).astype(np.float32)
+    sizes = (1 << 20, 37, (1 << 20) + 5, 64)
+    chosen = []
+    for number, size in enumerate(sizes):
+        positions = None if number % 4 >= 2 else np.flatnonzero(generator.random(size) < 0.05)
+        count = size if positions is None else positions.size
+        codes = generator.integers(0, 16, count).astype(np.uint8)
+        chosen.append(
+            Part(
+                name=f"w{number}",
+                shape=(size,),
+                positions=positions,
+                codes=codes,
+                codebooks=codebooks,
+                group_size=size,
+            )
+        )
+    for part, found in zip(chosen, run_onnxruntime(coded(chosen, way, 17)), strict=True):
+        assert same(found, part.dense())
