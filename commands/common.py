@@ -1,0 +1,54 @@
+"""What the commands share: options that recur, how values are read and results printed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compress.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["DataDir", "Files", "Json", "PackedFile", "Quiet", "parse_settings", "table_console", "whole_number"]
+
+PackedFile = Annotated[Path, typer.Argument(metavar="FILE", help="a packed file (.dcz)", show_default=False)]
+DataDir = Annotated[
+    Path | None, typer.Option(help="directory of the data set's files, in place of the usual one", metavar="DIR")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress and no tables")]
+Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on standard output")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILES]", help="runs, .dcz, .onnx or .c files", show_default="the newest run"),
+]
+
+
+def table_console() -> "Console":
+    """A console for tables; without a terminal they are not cut to 80 columns."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, str]:
+    """Read NAME=VALUE pairs; a dash in a name is an underscore.
+
+    >>> parse_settings(["retrain-epochs=3"])
+    {'retrain_epochs': '3'}
+    """
+    values = {}
+    for setting in settings or []:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise UsageError(f"set: found {setting!r}, allowed NAME=VALUE")
+        values[name.replace("-", "_")] = value
+    return values
+
+
+def whole_number(option: str, text: str) -> int:
+    """Read a whole number that is not negative."""
+    if not text.isdecimal():
+        raise UsageError(f"{option}: found {text!r}, allowed a whole number")
+    return int(text)
