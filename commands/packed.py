@@ -46,6 +46,7 @@ def unpack(
     """Decode a packed file into dense weights (.safetensors) or a dense network (.onnx)."""
     import jobs
     from compress.checkpoint import dump_weights
+    from compress.files import write_whole
     from export import TARGETS
 
     suffix = known_name("out", out.suffix, (".safetensors", ".onnx"))
