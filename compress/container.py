@@ -22,6 +22,7 @@ VERSION = 1
 
 _CHECKSUM_BYTES = 4
 _MAX_LENGTH_BYTES = 9
+_MAX_ZOO_BYTES = 255
 _CELLS_FREE = 1 << 20
 _CELLS_PER_BYTE = 16
 _SEPARATOR = b"\xff"
@@ -189,6 +190,8 @@ def _read_graph(reader: BitReader) -> Graph:
     named = reader.read(1, "graph, kind")
     blob = read_blob(reader, "graph")
     if named:
+        if len(blob) > _MAX_ZOO_BYTES:
+            raise CorruptFileError(f"graph: found a name of {len(blob)} bytes, allowed at most {_MAX_ZOO_BYTES}")
         name = blob.decode(errors="replace")
         try:
             graph = graph_of_zoo(name)

@@ -1,0 +1,112 @@
+"""Write the golden files: `python -m tests.golden.make`, by someone who means to change the format, never by a test.
+
+Everything is made by plain arithmetic, so that the models are the same everywhere and for ever.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from compress.container import save
+from compress.graph import Graph, graph_of_zoo
+from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
+from compress.sparse import csr_of_mask
+
+FOLDER = Path(__file__).parent
+
+
+def graph_of_shapes(shapes: dict[str, tuple[int, ...]]) -> Graph:
+    """A graph with these parameters and nothing else."""
+    hollow = [TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT) for name, shape in shapes.items()]
+    model = helper.make_model(
+        helper.make_graph([], "g", [], [], hollow), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    return Graph(None, model.SerializeToString(deterministic=True))
+
+
+def coded(name: str, mask: np.ndarray, codes: np.ndarray, centroids: list[float], bits: int) -> CompressedTensor:
+    """A coded tensor of the mask's shape."""
+    csr = csr_of_mask(mask.reshape(matrix_shape(mask.shape)), codes)
+    return CompressedTensor(name, mask.shape, csr, Codebook(np.array(centroids, dtype=np.float32), bits))
+
+
+def model_of(tensors: list[CompressedTensor | DenseTensor], provenance: dict[str, str]) -> CompressedModel:
+    """A model of these tensors and no operators."""
+    graph = graph_of_shapes({tensor.name: tensor.shape for tensor in tensors})
+    return CompressedModel(graph, tuple(tensors), provenance)
+
+
+def _hand() -> CompressedModel:
+    """Ten weights, four of them left, small enough to read bit by bit."""
+    mask = np.array([[1, 1, 0, 0, 0], [1, 0, 0, 0, 1]], dtype=bool)
+    return model_of([coded("w", mask, np.array([0, 2, 2, 1]), [-0.5, 0.25, 1.0], 2)], {})
+
+
+def _edges() -> CompressedModel:
+    """Empty, single, all pruned, dense, constant, one cluster, 256 clusters, scalars, and streams that share models."""
+    index = np.arange(1200)
+    sparse = ((index * index * 7 + index // 3) % 13 == 0).reshape(30, 4, 10)
+    nnz = int(sparse.sum())
+    skewed = np.minimum(index[:nnz] * 37 % 101 // 9, 7)
+    wild = np.array([0.0, -0.0, 1.0, -3.4028234663852886e38, 1.401298464324817e-45, 0.1], dtype=np.float32)
+    long = np.zeros(100_000, dtype=bool)
+    long[[0, 255, 70_000, 99_999]] = True
+    return model_of(
+        [
+            coded("empty", np.zeros((0, 3), dtype=bool), np.zeros(0), [], 1),
+            coded("one", np.ones((1,), dtype=bool), np.zeros(1), [0.0], 1),
+            coded("scalar", np.ones((), dtype=bool), np.ones(1), [-1.5, 2.0], 8),
+            coded("all pruned", np.zeros((4, 5), dtype=bool), np.zeros(0), [0.5, 0.5], 3),
+            coded("all pruned, no codebook", np.zeros((4, 5), dtype=bool), np.zeros(0), [], 3),
+            coded("dense", np.ones((16, 16), dtype=bool), np.arange(256), np.arange(-100, 156).tolist(), 8),
+            coded("one cluster", np.ones((6, 6), dtype=bool), np.zeros(36), [0.1], 5),
+            coded("sparse", sparse, skewed, (np.arange(8) / 16 - 0.25).tolist(), 3),
+            coded("sparse again", sparse, skewed, (np.arange(8) / 8).tolist(), 3),
+            coded("mostly left", ~sparse, index[: 1200 - nnz] * 5 % 32, (np.arange(32) - 7.5).tolist(), 5),
+            coded("long gaps", long, np.array([1, 0, 1, 1]), [-2.0, 3.0], 1),
+            DenseTensor("bias", (np.arange(-20, 20) ** 3 / 4096).astype(np.float32)),
+            DenseTensor("another bias", (np.arange(-20, 20) ** 3 / 2048).astype(np.float32)),
+            DenseTensor("ones", np.ones((5, 2), dtype=np.float32)),
+            DenseTensor("nothing", np.zeros((0,), dtype=np.float32)),
+            DenseTensor("wild", wild),
+        ],
+        {"": "an empty key", "recipe": "sparsity=0.9 bits=5", "name": "Größe ÷ 2", "z": ""},
+    )
+
+
+def _lanes() -> CompressedModel:
+    """Streams of 68,358 codes and of as many gaps, each in 67 lanes."""
+    index = np.arange(140_000)
+    mask = index * 48_271 % 65_537 < 32_000
+    drawn = index[: mask.sum()] * 30_011 % 65_537
+    codes = (drawn > 50_000).astype(int) + (drawn > 60_000)
+    return model_of([coded("w", mask.reshape(400, 350), codes, [-1.0, 0.0, 1.0], 2)], {})
+
+
+def _zoo() -> CompressedModel:
+    """A network that is only named."""
+    graph = graph_of_zoo("lenet-5")
+    tensors = []
+    for name, shape in graph.parameters.items():
+        size = int(np.prod(shape))
+        if name.endswith(".bias"):
+            tensors.append(DenseTensor(name, (np.arange(size) % 7 / 8).astype(np.float32)))
+        else:
+            index = np.arange(size)
+            mask = (index * 40_503 % 65_536 < 1500).reshape(shape)
+            tensors.append(coded(name, mask, index[: int(mask.sum())] % 4, [-0.25, -0.125, 0.125, 0.25], 2))
+    return CompressedModel(graph, tuple(tensors), {"recipe": "seed=0 sparsity=0.98 bits=2"})
+
+
+MODELS = {"hand": _hand, "edges": _edges, "lanes": _lanes, "zoo": _zoo}
+
+
+def main() -> None:
+    """Write every file anew."""
+    for name, build in MODELS.items():
+        save(build(), FOLDER / f"{name}.dcz")
+
+
+if __name__ == "__main__":
+    main()

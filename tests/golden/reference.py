@@ -1,0 +1,205 @@
+"""A second decoder, written from FORMAT.md alone: plain, slow, one bit at a time, and sharing no code with the first.
+
+It shows that the specification is enough, and holds the fast decoder to it. It trusts its input.
+"""
+
+import lzma
+import re
+import struct
+import zlib
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+_FORMAT = (Path(__file__).resolve().parents[2] / "compress" / "FORMAT.md").read_text("utf-8")
+
+
+def dictionary() -> bytes:
+    """The block of section 3, its lines joined."""
+    block = re.search(r"## 3 .*?```\n(.*?)```", _FORMAT, re.DOTALL)
+    assert block is not None
+    return b"\xff".join(part.encode() for part in block[1].replace("\n", "").split(r"\xff"))
+
+
+class Bits:
+    """Section 2."""
+
+    def __init__(self, data: bytes) -> None:
+        self.text = "".join(f"{byte:08b}" for byte in data)
+        self.at = 0
+
+    def u(self, width: int) -> int:
+        field = self.text[self.at : self.at + width]
+        assert len(field) == width
+        self.at += width
+        return int(field or "0", 2)
+
+    def b(self, maximum: int) -> int:
+        return self.u(len(f"{maximum:b}") if maximum else 0)
+
+    def g(self, order: int) -> int:
+        zeros = 0
+        while self.u(1) == 0:
+            zeros += 1
+        return (1 << zeros + order | self.u(zeros + order)) - (1 << order)
+
+
+def _byte_string(bits: Bits) -> bytes:
+    method, size = bits.g(0), bits.g(6)
+    packed = bytes(bits.u(8) for _ in range(size if method == 0 else bits.g(6)))
+    if method == 1:
+        packed = zlib.decompressobj(-15, dictionary()).decompress(packed)
+    if method == 2:
+        filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20, "lc": 3, "lp": 0, "pb": 2}]
+        packed = lzma.decompress(packed, lzma.FORMAT_RAW, filters=filters)
+    assert len(packed) == size
+    return packed
+
+
+def _table(bits: Bits) -> dict[str, int]:
+    lengths: dict[int, int] = {}
+    symbol, length = 0, 4
+    while sum(2.0**-n for n in lengths.values()) < 1:
+        if not bits.u(1):
+            pass
+        elif not bits.u(1):
+            length += 1
+        elif not bits.u(1):
+            length -= 1
+        elif not bits.u(1):
+            jump = bits.g(1)
+            length += -(jump // 2 + 2) if jump % 2 else jump // 2 + 2
+        else:
+            symbol += bits.g(0) + 1
+            continue
+        lengths[symbol] = length
+        symbol += 1
+    words, word, before = {}, -1, 0
+    for length, symbol in sorted((length, symbol) for symbol, length in lengths.items()):
+        word = (word + 1) << (length - before)
+        words[f"{word:0{length}b}"] = symbol
+        before = length
+    return words
+
+
+def _model(bits: Bits, known: list[Any], *, gaps: bool = False) -> Any:
+    back = bits.g(0)
+    if back == 0:
+        width = bits.u(3) + 1 if gaps else None
+        coder = bits.g(0)
+        known.append((width, coder, _table(bits) if coder == 0 else bits.u(3) + 1 if coder == 1 else bits.u(8)))
+        back = 1
+    return known[-back]
+
+
+def _payload(bits: Bits, count: int, coder: int, model: Any) -> list[int]:
+    if coder == 1:
+        return [bits.u(model) for _ in range(count)]
+    if coder == 2:
+        return [model] * count
+    sizes = []
+    if count >= 65536:
+        shortest, width = bits.u(14), bits.u(4)
+        sizes = [shortest + bits.u(width) for _ in range(ceil(count / 1024) - 1)]
+    start, symbols = bits.at, []
+    for index in range(count):
+        if sizes and index % 1024 == 0:
+            assert bits.at == start + sum(sizes[: index // 1024])
+        word = ""
+        while word not in model:
+            word += str(bits.u(1))
+        symbols.append(model[word])
+    return symbols
+
+
+def _float(sign: int, exponent: int, mantissa: int, width: int) -> float:
+    raw = sign << 31 | exponent << 23 | mantissa << (23 - width)
+    number: float = struct.unpack(">f", raw.to_bytes(4, "big"))[0]
+    return number
+
+
+def _array(bits: Bits, count: int, models: list[Any]) -> list[float]:
+    if count == 0:
+        return []
+    width, same = bits.u(5), bits.u(1)
+    if same:
+        exponent = bits.u(8)
+        return [_float(bits.u(1), exponent, bits.u(width), width)] * count
+    _, coder, model = _model(bits, models)
+    return [_float(bits.u(1), exponent, bits.u(width), width) for exponent in _payload(bits, count, coder, model)]
+
+
+def _centroids(bits: Bits, count: int) -> list[float]:
+    width, negative = bits.u(5), bits.u(1)
+    ordinals = [bits.u(8 + width) * (-1 if negative else 1)]
+    if count > 1:
+        order = bits.u(5)
+        while len(ordinals) < count:
+            ordinals.append(ordinals[-1] + bits.g(order))
+    return [
+        _float(int(ordinal < 0), abs(ordinal) >> width, abs(ordinal) & ((1 << width) - 1), width)
+        for ordinal in ordinals
+    ]
+
+
+def _coded(bits: Bits, size: int, code_models: list[Any], gap_models: list[Any]) -> dict[str, Any]:
+    width = bits.u(3) + 1
+    count, nnz = 2**width - bits.g(0), bits.b(size)
+    centroids = _centroids(bits, count) if count else []
+    codes = []
+    if nnz:
+        _, coder, model = _model(bits, code_models)
+        codes = _payload(bits, nnz, coder, model)
+    taken, place, places = min(nnz, size - nnz), 0, []
+    if taken:
+        gap_bits, coder, model = _model(bits, gap_models, gaps=True)
+        escape = 2**gap_bits - 1
+        escapes = bits.b((size - taken) // escape)
+        for symbol in _payload(bits, taken + escapes, coder, model):
+            place += symbol
+            if symbol != escape:
+                places.append(place)
+                place += 1
+    if 2 * nnz > size:
+        pruned = set(places)
+        places = [place for place in range(size) if place not in pruned]
+    return {"bits": width, "centroids": centroids, "codes": codes, "places": places}
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """All that a file holds: zoo, skeleton, provenance, and tensors by name (a list where dense, else a dict)."""
+    assert data[:4] == b"DCZ\x01"
+    assert struct.pack(">I", zlib.crc32(data[:-4])) == data[-4:]
+    end = next(at for at in range(4, len(data)) if data[at] < 128) + 1
+    assert sum((byte & 127) << 7 * place for place, byte in enumerate(data[4:end])) == len(data)
+    bits = Bits(data[end:-4])
+    named, graph = bits.u(1), _byte_string(bits)
+    zoo = graph.decode() if named else None
+    if zoo is not None:
+        from compress.graph import graph_of_zoo
+
+        graph = graph_of_zoo(zoo).skeleton
+    texts = [text.decode() for text in _byte_string(bits).split(b"\xff")]
+    assert texts.pop() == ""
+    tensors: dict[str, Any] = {}
+    code_models: list[Any] = []
+    gap_models: list[Any] = []
+    exponent_models: list[Any] = []
+    for parameter in onnx.load_model_from_string(graph).graph.initializer:
+        size = prod(parameter.dims)
+        if bits.u(1):
+            tensors[parameter.name] = _coded(bits, size, code_models, gap_models)
+        else:
+            tensors[parameter.name] = _array(bits, size, exponent_models)
+    padding = bits.g(0)
+    rest = bits.text[bits.at :]
+    assert len(rest) // 8 == padding
+    assert "1" not in rest
+    return {
+        "zoo": zoo,
+        "skeleton": graph,
+        "provenance": dict(zip(texts[::2], texts[1::2], strict=True)),
+        "tensors": tensors,
+    }
