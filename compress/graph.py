@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from compress.errors import UnsupportedError
 from compress.networks import describe
 from compress.networks.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network, Pool2d
+from compress.networks.module import evaluating
 
 if TYPE_CHECKING:
     import onnx
@@ -99,10 +100,14 @@ def graph_of_network(network: Network) -> Graph:
 def graph_of_model(model: "onnx.ModelProto", parameters: Mapping[str, tuple[int, ...]]) -> Graph:
     """The graph of any ONNX model; the initialisers named in `parameters` (name to shape) lose their data.
 
+    Every other initialiser is a constant and keeps its data. One of no elements has none to keep, and is told from a
+    parameter of no elements by an empty `raw_data` field, which is there for a constant and missing for a parameter.
+
     Raises
     ------
     UnsupportedError
-        A parameter is not a float32 initialiser of the model's main graph with that shape.
+        A parameter is not a float32 initialiser of the model's main graph with that shape, or a constant has no data,
+        or has it in another file.
     """
     import onnx
 
@@ -115,6 +120,17 @@ def graph_of_model(model: "onnx.ModelProto", parameters: Mapping[str, tuple[int,
             raise UnsupportedError(f"{name}: no float32 initialiser of shape {shape} in the exported graph")
         initializer.ClearField("raw_data")
         initializer.ClearField("float_data")
+        initializer.ClearField("external_data")
+        initializer.ClearField("data_location")
+    for name, initializer in found.items():
+        if name in parameters:
+            continue
+        if initializer.data_location == onnx.TensorProto.EXTERNAL:
+            raise UnsupportedError(f"{name}: found data in another file, allowed a model loaded with its data")
+        if _is_hollow(initializer):
+            if 0 not in initializer.dims:
+                raise UnsupportedError(f"{name}: found an initialiser without data that is no parameter")
+            initializer.raw_data = b""
     return Graph(None, hollow.SerializeToString(deterministic=True))
 
 
@@ -139,11 +155,14 @@ def graph_of_module(module: "nn.Module", example: "Tensor") -> Graph:
     import torch
 
     named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    was_training = module.training
-    module.eval()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for name, tensor in named.items():
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise UnsupportedError(f"{name}: found a parameter of type {tensor.dtype}, allowed torch.float32")
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with evaluating(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated internals
             program = torch.onnx.export(
                 module,
@@ -158,7 +177,7 @@ def graph_of_module(module: "nn.Module", example: "Tensor") -> Graph:
     except Exception as error:  # whatever a foreign module's code raises while it is traced
         raise UnsupportedError(f"{type(module).__name__}: cannot be traced to ONNX ({_first_line(error)})") from error
     finally:
-        module.train(was_training)
+        logger.setLevel(level)
     if program is None:
         raise UnsupportedError(f"{type(module).__name__}: torch gave no ONNX program")
     model = program.model_proto
@@ -176,8 +195,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _strip_traces_(model: "onnx.ModelProto") -> None:
-    """Remove what a tracer notes of the machine and the source: it is no part of the network."""
-    model.ClearField("metadata_props")
+    """Remove what a tracer notes of itself, the machine and the source: it is no part of the network."""
+    for field_name in ("producer_name", "producer_version", "metadata_props"):
+        model.ClearField(field_name)
     model.ClearField("doc_string")
     model.graph.ClearField("doc_string")
     model.graph.ClearField("metadata_props")

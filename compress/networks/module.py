@@ -1,14 +1,17 @@
 """The torch module of a network of the zoo, built from its layers."""
 
 from collections import OrderedDict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from compress.networks.layers import Activation, BatchNorm, Conv2d, Dropout, Flatten, Layer, Linear, Network, Pool2d
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
-__all__ = ["build_module"]
+__all__ = ["build_module", "evaluating"]
 
 
 def build_module(network: Network) -> "nn.Sequential":
@@ -51,3 +54,15 @@ def _build_layer(layer: Layer) -> "nn.Module":
             return nn.Flatten()
         case Dropout():
             return nn.Dropout(layer.rate)
+
+
+@contextmanager
+def evaluating(module: "nn.Module") -> "Iterator[None]":
+    """Evaluation mode for a while; afterwards every part is back in the mode it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training

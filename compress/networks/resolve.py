@@ -20,7 +20,7 @@ from compress.errors import UsageError
 from compress.graph import Graph, graph_of_module, graph_of_zoo
 from compress.names import known_name
 from compress.networks.layers import Network
-from compress.networks.module import build_module
+from compress.networks.module import build_module, evaluating
 from compress.networks.zoo import NETWORKS, describe
 from compress.spelling import defaults_of, parse, spell
 
@@ -202,17 +202,13 @@ def _check_module(resolved: ResolvedNetwork, module: object) -> None:
     if parameter is None:
         raise UsageError(f"network {resolved.name}: found a module without parameters, allowed one that can be trained")
     expected = (2, resolved.classes)
-    training = module.training
-    module.eval()
     try:
-        with torch.no_grad():
+        with evaluating(module), torch.no_grad():
             logits = module(torch.zeros(2, *resolved.input_shape, device=parameter.device))
         found = tuple(logits.shape)
     except Exception as error:  # whatever a foreign module raises on an input it was not made for
         shape = "×".join(map(str, resolved.input_shape))
         raise UsageError(f"network {resolved.name}: fails on inputs of {shape} ({_first_line(error)})") from error
-    finally:
-        module.train(training)
     if found != expected:
         raise UsageError(
             f"network {resolved.name}: found an output of shape {found} for two inputs, allowed {expected}, logits"
