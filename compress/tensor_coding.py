@@ -130,7 +130,7 @@ class TensorReader:
         """Take cells from those that are left, before anything of that size is allocated."""
         if cells > self._cells:
             raise CorruptFileError(
-                f"{thing}: found {cells} values declared, allowed {self._cells} in a file of its size"
+                f"{thing}: found {cells} values declared, allowed the {self._cells} left in a file of its size"
             )
         self._cells -= cells
 

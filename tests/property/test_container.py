@@ -1,4 +1,4 @@
-"""Laws of the packed file: a model comes back bit for bit, equal models give equal bytes, every bit is accounted for."""
+"""Laws of the packed file: models come back bit for bit, equal models give equal bytes, every bit is accounted for."""
 
 from collections.abc import Callable
 from math import prod
