@@ -188,7 +188,14 @@ def _own_builder(name: str, classes: int, channels: int) -> "Callable[[], nn.Mod
     build: Callable[..., Any] = getattr(module, attribute)
     given = {"classes": classes, "channels": channels}
     accepted = set(inspect.signature(build).parameters)
-    return lambda: build(**{key: value for key, value in given.items() if key in accepted})
+
+    def call() -> Any:
+        try:
+            return build(**{key: value for key, value in given.items() if key in accepted})
+        except Exception as error:  # whatever a user's own code raises while it is called
+            raise UsageError(f"network {name}: the callable fails ({_first_line(error)})") from error
+
+    return call
 
 
 def _check_module(resolved: ResolvedNetwork, module: object) -> None:
