@@ -56,7 +56,7 @@ class Graph:
         model = self._proto()
         for initializer in model.graph.initializer:
             if initializer.name in self.parameters:
-                array = np.ascontiguousarray(weights[initializer.name], dtype="<f4")
+                array = np.asarray(weights[initializer.name], dtype="<f4", order="C")
                 if array.shape != tuple(initializer.dims):
                     raise ValueError(f"{initializer.name}: found {array.shape}, allowed {tuple(initializer.dims)}")
                 initializer.raw_data = array.tobytes()
@@ -214,8 +214,9 @@ def _onnx_of_network(network: Network) -> "onnx.ModelProto":
     from onnx import TensorProto, helper
 
     nodes, current = [], "input"
-    last = network.layers[-1].name
-    for layer in network.layers:
+    layers = [layer for layer in network.layers if not isinstance(layer, Dropout)]
+    last = layers[-1].name
+    for layer in layers:
         attributes: dict[str, Any] = {}
         parts: tuple[str, ...] = ()
         match layer:
@@ -234,8 +235,6 @@ def _onnx_of_network(network: Network) -> "onnx.ModelProto":
                 attributes = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.kernel] * 2}
             case Flatten():
                 operator, attributes = "Flatten", {"axis": 1}
-            case Dropout():
-                continue
         inputs = [current, *(f"{layer.name}.{part}" for part in parts)]
         current = "logits" if layer.name == last else layer.name
         nodes.append(helper.make_node(operator, inputs, [current], layer.name, **attributes))
