@@ -58,7 +58,7 @@ def random_csr(rows: int, columns: int, density: float, rng: np.random.Generator
     indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int32)
     indices = np.empty(nnz, dtype=np.int32)
     for row in range(rows):
-        chosen = rng.permutation(columns)[: per_row[row]]
+        chosen = rng.choice(columns, per_row[row], replace=False, shuffle=False)
         indices[indptr[row] : indptr[row + 1]] = np.sort(chosen)
     values = rng.standard_normal(nnz, dtype=np.float32)
     return scipy.sparse.csr_matrix((values, indices, indptr), shape=(rows, columns))

@@ -27,7 +27,9 @@ __all__ = ["PAPER_LAYERS", "FullyConnected", "LayersConfig", "LayersReport", "la
 Progress = Callable[[int, int, str], None]
 
 _TOLERANCE = 1e-4
-_LOWEST_DENSITY = 1e-3
+_LOWEST_DENSITY, _HIGHEST_DENSITY = 1e-3, 0.5
+"""Where the crossover is looked for; CSR with int32 indices takes as many bytes as dense weights at one half."""
+
 _CROSSOVER_ROUNDS = 3
 _CROSSOVER_FACTOR = 1.1
 """The density is found to within this factor."""
@@ -180,21 +182,24 @@ def _find_crossover(
 
     def wins(density: float) -> bool:
         call, _, _ = kernels[name].make(random_csr(outputs, inputs, density, rng), x, config.device, config.threads)
-        times: list[list[float]] = [[] for _ in range(1 + len(dense))]
+        functions = (call, *dense)
+        times: list[list[float]] = [[] for _ in functions]
+        counts = []
+        for function in functions:
+            function()
+            once = int(time_calls(function, 1)[0])
+            counts.append(int(min(50, max(1, config.max_seconds * 1e9 / 20 / max(once, 1)))))
         for _ in range(_CROSSOVER_ROUNDS):
-            for index, function in enumerate((call, *dense)):
-                function()
-                once = int(time_calls(function, 1)[0])
-                count = int(min(50, max(3, config.max_seconds * 1e9 / 20 / max(once, 1))))
-                times[index].append(float(np.median(time_calls(function, count))))
+            for function, count, taken in zip(functions, counts, times, strict=True):
+                taken.append(float(np.median(time_calls(function, count))))
         sparse_ns, *dense_ns = (float(np.median(taken)) for taken in times)
         return sparse_ns < min(dense_ns)
 
-    low, high = max(_LOWEST_DENSITY, 1 / (inputs * outputs)), 1.0
+    low, high = max(_LOWEST_DENSITY, 1 / (inputs * outputs)), _HIGHEST_DENSITY
     if not wins(low):
         return result
     if wins(high):
-        return replace(result, density=1.0)
+        return replace(result, density=high)
     while high / low > _CROSSOVER_FACTOR:
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if wins(middle) else (low, middle)

@@ -119,7 +119,9 @@ class LayerMeasurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossover:
-    """The density below which `kernel` beats the fastest dense one; None where it never does, 1 where always."""
+    """The density below which `kernel` beats the fastest dense one; None where it never does.
+
+    0.5 is where the search ends: there CSR takes as many bytes as the dense weights."""
 
     inputs: int
     outputs: int

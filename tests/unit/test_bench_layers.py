@@ -112,7 +112,7 @@ def _fake(monkeypatch: pytest.MonkeyPatch, sparse_ns: Callable[[float], float]) 
 
 @pytest.mark.parametrize(
     ("sparse_ns", "low", "high"),
-    [(lambda d: 1000 * d, 0.095, 0.105), (lambda d: 250 * d, 0.38, 0.42), (lambda d: 50.0, 1, 1)],
+    [(lambda d: 1000 * d, 0.095, 0.105), (lambda d: 250 * d, 0.38, 0.42), (lambda d: 50.0, 0.5, 0.5)],
 )
 def test_the_crossover_is_found_within_its_factor(
     sparse_ns: Callable[[float], float], low: float, high: float, monkeypatch: pytest.MonkeyPatch
