@@ -30,6 +30,9 @@ _BENCH: dict[str, dict[str, Callable[..., None]]] = {
     "Measure": {
         "size": measure.size,
         "latency": measure.latency,
+        "layers": measure.layers,
+        "energy": measure.energy,
+        "report": measure.report,
     },
 }
 

@@ -1,4 +1,4 @@
-"""The commands of `bench`: size, latency."""
+"""The commands of `bench`: size, latency, layers, energy, report."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,21 @@ import typer
 
 from commands.common import Files, Json, Quiet, table_console, whole_number
 
-__all__ = ["latency", "size"]
+__all__ = ["energy", "latency", "layers", "report", "size"]
+
+Runtimes = Annotated[
+    str | None,
+    typer.Option(help="names, comma-separated, or all", metavar="NAMES", show_default="torch, onnxruntime, c"),
+]
+BatchSizes = Annotated[str, typer.Option(help="images a call, comma-separated", metavar="N,…")]
+Threads = Annotated[str, typer.Option(help="threads of every runtime", metavar="N")]
+Device = Annotated[str, typer.Option(help="cpu or cuda; never one in place of the other", metavar="NAME")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="JSON file for all raw samples", metavar="FILE", show_default="beside the first file"
+    ),
+]
 
 
 def size(files: Files = None, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -20,28 +34,19 @@ def size(files: Files = None, quiet: Quiet = False, as_json: Json = False) -> No
 
     with Reporter(quiet=quiet or as_json) as observer:
         report = jobs.bench_size(files or [], observer)
-    _print(report, render_size, as_json=as_json)
+    _print(report, render_size, as_json=as_json, quiet=quiet)
 
 
 def latency(
     files: Files = None,
-    runtimes: Annotated[str | None, typer.Option(help="names, comma-separated, or all", metavar="NAMES")] = None,
-    batch_size: Annotated[str, typer.Option(help="images a call, comma-separated", metavar="N,…")] = "1,64",
-    threads: Annotated[str, typer.Option(help="threads of every runtime", metavar="N")] = "1",
-    device: Annotated[str, typer.Option(help="cpu or cuda", metavar="NAME")] = "cpu",
+    runtimes: Runtimes = None,
+    batch_size: BatchSizes = "1,64",
+    threads: Threads = "1",
+    device: Device = "cpu",
     warm_up: Annotated[str, typer.Option(help="calls before the first counted one", metavar="N")] = "50",
     iterations: Annotated[str, typer.Option(help="counted calls", metavar="N")] = "1000",
     rounds: Annotated[str, typer.Option(help="rounds over which all contestants take turns", metavar="N")] = "20",
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="JSON file for all raw samples",
-            metavar="FILE",
-            show_default=False,
-        ),
-    ] = None,
+    out: Out = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -55,21 +60,114 @@ def latency(
             files or [],
             out=out,
             observer=observer,
-            runtimes=tuple(runtimes.split(",")) if runtimes else (),
-            batch_sizes=tuple(whole_number("batch-size", part) for part in batch_size.split(",")),
+            runtimes=_names(runtimes),
+            batch_sizes=_whole_numbers("batch-size", batch_size),
             threads=whole_number("threads", threads),
             device=device,
             warm_up=whole_number("warm-up", warm_up),
             iterations=whole_number("iterations", iterations),
             rounds=whole_number("rounds", rounds),
         )
-    _print(report, render_latency, as_json=as_json)
-    if not as_json:
-        print(f"raw samples: {written}")
+    _print(report, render_latency, as_json=as_json, quiet=quiet, written=written)
 
 
-def _print(report: Any, render: Callable[[Any], Any], *, as_json: bool) -> None:
+def layers(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILES]", help="networks whose own layers are taken", show_default="AlexNet's, VGG-16's"
+        ),
+    ] = None,
+    batch_size: BatchSizes = "1,64",
+    threads: Threads = "1",
+    device: Device = "cpu",
+    crossover: Annotated[
+        bool, typer.Option(help="look for the density at which sparse overtakes dense on this machine")
+    ] = True,
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file for all raw samples", metavar="FILE")] = Path(
+        "layers.json"
+    ),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare fully connected layers dense and in CSR, as figures 9 and 10 of Deep Compression do."""
+    import jobs
+    from bench.render import render_layers
+    from console import Reporter
+
+    with Reporter(quiet=quiet or as_json) as observer:
+        report, written = jobs.bench_layers(
+            files or [],
+            out=out,
+            observer=observer,
+            batch_sizes=_whole_numbers("batch-size", batch_size),
+            threads=whole_number("threads", threads),
+            device=device,
+            crossover=crossover,
+        )
+    _print(report, render_layers, as_json=as_json, quiet=quiet, written=written)
+
+
+def energy(
+    files: Files = None,
+    runtimes: Runtimes = None,
+    batch_size: BatchSizes = "1,64",
+    threads: Threads = "1",
+    device: Device = "cpu",
+    seconds: Annotated[str, typer.Option(help="how long every contestant runs", metavar="S")] = "10",
+    out: Out = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure joules an image by the machine's own counter (RAPL, NVML), or say why that cannot be done."""
+    import jobs
+    from bench.energy import render_energy
+    from console import Reporter
+
+    with Reporter(quiet=quiet or as_json) as observer:
+        report, written = jobs.bench_energy(
+            files or [],
+            seconds=float(whole_number("seconds", seconds)),
+            out=out,
+            observer=observer,
+            runtimes=_names(runtimes),
+            batch_sizes=_whole_numbers("batch-size", batch_size),
+            threads=whole_number("threads", threads),
+            device=device,
+        )
+    _print(report, render_energy, as_json=as_json, quiet=quiet, written=written)
+
+
+def report(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILES]", help="runs, or JSON files of bench", show_default="the newest run"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="the page", metavar="FILE", show_default="report.html in the first run"),
+    ] = None,
+) -> None:
+    """Join size, accuracy and latency into one HTML page that needs no network."""
+    import jobs
+
+    print(jobs.bench_report(files or [], out))
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    return tuple(whole_number(option, part.strip()) for part in text.split(","))
+
+
+def _print(
+    report: Any, render: Callable[[Any], Any], *, as_json: bool, quiet: bool, written: Path | None = None
+) -> None:
     if as_json:
         print(json.dumps(report.to_json(), indent=1))
-    else:
+    elif not quiet:
         table_console().print(render(report))
+        if written:
+            print(f"raw results: {written}")

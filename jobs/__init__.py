@@ -2,12 +2,15 @@
 
 from jobs.files import evaluate_file, export_file, load_file, read_file, verify_file
 from jobs.full_run import RUNS, RunResult, run
-from jobs.measure import bench_latency, bench_size
+from jobs.measure import bench_energy, bench_latency, bench_layers, bench_report, bench_size
 
 __all__ = [
     "RUNS",
     "RunResult",
+    "bench_energy",
     "bench_latency",
+    "bench_layers",
+    "bench_report",
     "bench_size",
     "evaluate_file",
     "export_file",

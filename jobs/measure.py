@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.energy import EnergyReport, measure_energy
 from bench.latency import LatencyReport, measure_latency
 from bench.latency_values import BenchFile, LatencyConfig
+from bench.layers import layers_of_onnx, measure_layers
+from bench.layers_values import LayersConfig, LayersReport
+from bench.report import load_results, render_report
 from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
 from compress.files import write_whole
@@ -20,10 +24,11 @@ from export import TARGETS
 from jobs.files import load_file
 from jobs.full_run import RUNS
 
-__all__ = ["bench_latency", "bench_size", "newest_run"]
+__all__ = ["bench_energy", "bench_latency", "bench_layers", "bench_report", "bench_size", "newest_run"]
 
 _SILENT = Silent()
 _SUFFIXES = (".dcz", ".onnx", ".c")
+_RUNNABLE = ("dense.onnx", "model.onnx", "model.c")
 
 
 def newest_run() -> Path:
@@ -65,7 +70,7 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     ----------
     paths : sequence of Path
         Runs or files; the newest run where empty. The dense weights are those of `dense.onnx` beside the first file,
-        the pruned ones those of the first packed file.
+        the pruned ones those of the first packed file. Within a run, `size.json` keeps the result.
     observer : Observer
 
     Raises
@@ -81,10 +86,13 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     dense: Mapping[str, NDArray[np.float32]] = onnx_weights(dense_file) if dense_file else pruned
     if sum(a.size for a in dense.values()) != sum(a.size for a in pruned.values()):
         pruned = {}
-    return measure_size(
+    report = measure_size(
         SizeConfig(files=tuple((str(path), path) for path in files), dense=dense, pruned=pruned),
         lambda done, total, label: observer.progress("size", done, total),
     )
+    if (files[0].parent / "report.json").is_file():
+        _keep(files[0].with_name("size.json"), report.to_json())
+    return report
 
 
 def bench_latency(
@@ -111,15 +119,105 @@ def bench_latency(
     CompressError, BenchError
         A file is missing or cannot be read, or a setting is outside what is allowed.
     """
-    files = _expand(paths, ("dense.onnx", "model.onnx", "model.c"))
+    files = _expand(paths, _RUNNABLE)
     destination = out or files[0].with_name("latency.json")
     with _loadable(files) as contestants:
         report = measure_latency(
             LatencyConfig(files=contestants, **settings),
             lambda done, total, label: observer.progress("latency", done, total),
         )
-    write_whole(destination, (json.dumps(report.to_json(), indent=1) + "\n").encode())
+    _keep(destination, report.to_json())
     return report, destination
+
+
+def bench_energy(
+    paths: Sequence[Path],
+    *,
+    seconds: float,
+    out: Path | None = None,
+    observer: Observer = _SILENT,
+    **settings: Any,
+) -> tuple[EnergyReport, Path]:
+    """Measure the energy of an inference by the machine's own counter; see `bench.energy.measure_energy`.
+
+    The parameters are those of `bench_latency`, and the seconds that every contestant runs.
+
+    Raises
+    ------
+    CompressError, BenchError
+        As `bench_latency`; also where no counter can be read, or the machine is busy.
+    """
+    files = _expand(paths, _RUNNABLE)
+    destination = out or files[0].with_name("energy.json")
+    with _loadable(files) as contestants:
+        report = measure_energy(
+            LatencyConfig(files=contestants, **settings),
+            seconds=seconds,
+            progress=lambda done, total, label: observer.progress("energy", done, total),
+        )
+    _keep(destination, report.to_json())
+    return report, destination
+
+
+def bench_layers(
+    paths: Sequence[Path], *, out: Path, observer: Observer = _SILENT, **settings: Any
+) -> tuple[LayersReport, Path]:
+    """Time fully connected layers dense and as CSR; see `bench.layers.measure_layers`.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Networks whose own layers are taken; the paper's AlexNet and VGG-16 layers where empty.
+    out : Path
+        JSON file for the samples.
+    observer : Observer
+    **settings
+        Further fields of `LayersConfig`.
+
+    Raises
+    ------
+    CompressError, BenchError
+        A file cannot be read or has no such layer, or a setting is outside what is allowed.
+    """
+    if paths:
+        with _loadable(_expand(paths, ("model.dcz",))) as contestants:
+            layers = tuple(layer for item in contestants for layer in layers_of_onnx(item.path))
+        settings["layers"] = layers
+    report = measure_layers(
+        LayersConfig(**settings), lambda done, total, label: observer.progress("layers", done, total)
+    )
+    _keep(out, report.to_json())
+    return report, out
+
+
+def bench_report(paths: Sequence[Path], out: Path | None = None) -> Path:
+    """Join reports and measurements into one HTML page.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Runs, or JSON files of `bench`; the newest run where empty.
+    out : Path, optional
+        `report.html` in the first run by default.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    CompressError, BenchError
+        A file is missing or none of ours, or the page cannot be written.
+    """
+    sources = list(paths) or [newest_run()]
+    destination = out or (sources[0] if sources[0].is_dir() else sources[0].parent) / "report.html"
+    write_whole(destination, render_report(load_results(sources)).encode())
+    return destination
+
+
+def _keep(path: Path, values: Mapping[str, Any]) -> None:
+    write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
 
 
 @contextmanager
