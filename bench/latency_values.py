@@ -82,7 +82,7 @@ class LatencyConfig:
     rounds: int = 20
     max_seconds: float = 10.0
     seed: int = 0
-    inputs: NDArray[np.float32] | None = field(default=None, repr=False)
+    inputs: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     cpus: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -131,7 +131,7 @@ class Measurement:
     device_peak_bytes: int | None = None
     warm_up_done: int | None = None
     summary: Summary | None = None
-    latency_ns: NDArray[np.int64] | None = field(default=None, repr=False)
+    latency_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

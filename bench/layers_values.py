@@ -32,7 +32,7 @@ class FullyConnected:
     inputs: int
     outputs: int
     density: float
-    weight: NDArray[np.float32] | None = field(default=None, repr=False)
+    weight: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -112,7 +112,7 @@ class LayerMeasurement:
     reason: str | None = None
     weight_bytes: int | None = None
     summary: Summary | None = None
-    latency_ns: NDArray[np.int64] | None = field(default=None, repr=False)
+    latency_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     speedup: float | None = None
     """The fastest dense kernel's p50 over this one's."""
 

@@ -24,9 +24,9 @@ td.n, th.n { text-align: right; }
 thead th { white-space: normal; vertical-align: bottom; background: var(--band); border-bottom: 2px solid var(--line); }
 th button { all: unset; cursor: pointer; font-weight: 600; }
 th button:focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }
-th button::after { content: " \\2195"; color: #b4bcc7; }
-th[aria-sort=ascending] button::after { content: " \\2191"; color: var(--mark); }
-th[aria-sort=descending] button::after { content: " \\2193"; color: var(--mark); }
+th button::after { content: "\\00a0\\2195"; color: #b4bcc7; }
+th[aria-sort=ascending] button::after { content: "\\00a0\\2191"; color: var(--mark); }
+th[aria-sort=descending] button::after { content: "\\00a0\\2193"; color: var(--mark); }
 tbody tr:hover { background: var(--band); }
 details summary { cursor: pointer; font-weight: 600; margin: 1rem 0 .25rem; }
 img { max-width: 100%; height: auto; display: block; margin: .5rem 0 1rem; }
