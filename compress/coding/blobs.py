@@ -7,27 +7,16 @@ from typing import Any
 import numpy as np
 
 from compress.coding.bits import BitReader, BitWriter
+from compress.coding.dictionary import DICTIONARY
 from compress.errors import CorruptFileError
 
-__all__ = ["DICTIONARY", "MAX_EXPANSION", "MAX_UNPACKED_BYTES", "read_blob", "write_blob"]
+__all__ = ["MAX_EXPANSION", "MAX_UNPACKED_BYTES", "read_blob", "write_blob"]
 
 MAX_UNPACKED_BYTES = 1 << 24
 """Longest byte string that may be packed; a longer one stands as it is."""
 
 MAX_EXPANSION = 256
 """Most bytes that one packed byte may stand for."""
-
-DICTIONARY = (
-    b"onnxscriptpytorchmodel.graph.Identity.Reshape.Transpose.Softmax.Concat.Add.Mul.GlobalAveragePool.AveragePool"
-    b".MaxPool.BatchNormalization.epsilon.Gemm.transB.Relu.Tanh.Flatten.axis.Conv.kernel_shape.strides.pads"
-    b".dilations.group.layer.weight.bias.input.output.logits.batch"
-    b" resnet vgg lenet-300-100 lenet-5-caffe mlp fashion-mnist cifar-10 network=lenet-5 data=mnist checkpoint= device="
-    b" limit= held_out= batch_size= shift= learning_rate= weight_decay= criterion=l2 gradient random schedule=one-shot"
-    b" cubic rounds= round_epochs= retrain_epochs= retrain_learning_rate= initialisation=linear density k-means++"
-    b" optimal tune_epochs= tune_learning_rate= half=False half=True epochs=0.99 0.98 0.95 {default: 5, conv: 8, fc: 5}"
-    b"recipe\xffseed=0 sparsity=0.9 bits=5\xffversions\xffdeep-compress 0.1.0 torch 2.8.0+cpu\xff"
-)
-"""What a deflated string may refer to as if it stood before it: words of recipes and of ONNX graphs."""
 
 _LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20}]
 _RAW, _DEFLATE, _LZMA = range(3)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from compress.coding.bits import BitReader, BitWriter
-from compress.coding.blobs import DICTIONARY, write_blob
+from compress.coding.blobs import write_blob
+from compress.coding.dictionary import DICTIONARY
 from compress.container import account, dumps, loads
 from compress.errors import CorruptFileError
 from compress.graph import Graph

@@ -20,7 +20,8 @@ def dictionary() -> bytes:
     """The block of section 3, its lines joined."""
     block = re.search(r"## 3 .*?```\n(.*?)```", _FORMAT, re.DOTALL)
     assert block is not None
-    return b"\xff".join(part.encode() for part in block[1].replace("\n", "").split(r"\xff"))
+    text = re.sub(r"\\x(..)", lambda match: chr(int(match[1], 16)), block[1].replace("\n", ""))
+    return text.encode("latin-1")
 
 
 class Bits:

@@ -8,7 +8,7 @@ import pytest
 from make import MODELS
 from reference import decode, dictionary
 
-from compress.coding.blobs import DICTIONARY
+from compress.coding.dictionary import DICTIONARY
 from compress.container import account, dumps, load, loads
 from compress.representation import CompressedModel, CompressedTensor
 
