@@ -11,7 +11,7 @@ from bench.errors import BenchError, BenchUsageError
 __all__ = ["Overview", "Result", "load_results", "overviews", "render_report"]
 
 KINDS = ("run", "size", "latency", "layers", "energy")
-_NAMES = ("report.json", "size.json", "latency*.json", "layers*.json", "energy*.json")
+_NAMES = ("report.json", "size*.json", "latency*.json", "layers*.json", "energy*.json")
 """What is looked for in a directory."""
 
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
