@@ -1,15 +1,14 @@
 """From decoded Huffman symbols to gaps and values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
 from export.decoder.builder import Builder
 from export.decoder.bundle import Bundle
-from export.decoder.tables import Streams
+from export.decoder.tables import Segment, Streams
 from export.decoder.tensors import shift_rows, value_table, write_tensors
 
 __all__ = ["Decoded", "tensors_from_symbols"]
@@ -27,11 +26,14 @@ class Decoded:
         int32, by symbol: its rank. None where the symbols are ranks.
     table_slots : int
         Entries of `rank_table` for one Huffman table.
+    slots : int
+        All entries of `rank_table`.
     """
 
     symbols: str
     rank_table: str | None = None
     table_slots: int = 0
+    slots: int = 0
 
 
 def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: Streams, decoded: Decoded) -> None:
@@ -48,29 +50,55 @@ def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: S
     gap_counts = [bundle.count if bundle.gaps else 0 for bundle in bundles]
     starts = list(accumulate([*gap_counts, *(bundle.count for bundle in bundles)], initial=0))
     gap_table = _gap_table(builder, streams, decoded) if streams.gap_ranks else ""
-    tables = {dtype: _value_table(builder, values, streams.gap_ranks) for dtype, values in streams.values.items()}
-    ranks_of_tables = streams.lengths().size
-    by_symbol: dict[str, str] = {}
+    values = _Values(builder, streams, decoded)
     segment = sum(len(bundle.gaps) for bundle in bundles)
     for number, bundle in enumerate(bundles):
-        own = len([None for groups in bundle.groups for _ in np.unique(groups)])
+        own = sum(np.unique(groups).size for groups in bundle.groups)
         runs = streams.segments[segment : segment + own]
         segment += own
         start = starts[len(bundles) + number]
         symbols = builder.slice(decoded.symbols, start, start + bundle.count)
-        key = bundle.dtype.str
-        covered = streams.gap_ranks + streams.values[key].size >= ranks_of_tables
-        if decoded.rank_table is None or not covered or any(run.delta for run in runs):
-            ranks = symbols if decoded.rank_table is None else builder.op("Gather", decoded.rank_table, symbols)
-            values = builder.op("Gather", tables[key], shift_rows(builder, ranks, runs))
-        else:
-            if key not in by_symbol:
-                by_symbol[key] = builder.op("Gather", tables[key], decoded.rank_table)
-            values = builder.op("Gather", by_symbol[key], symbols)
         gaps = None
         if bundle.gaps:
             gaps = builder.op("Gather", gap_table, builder.slice(decoded.symbols, starts[number], starts[number + 1]))
-        write_tensors(builder, bundle, gaps, values)
+        write_tensors(builder, bundle, gaps, values.of(bundle, symbols, runs))
+
+
+class _Values:
+    """The values of codes, by rank or by symbol, whichever takes less memory at load."""
+
+    def __init__(self, builder: Builder, streams: Streams, decoded: Decoded) -> None:
+        self._builder = builder
+        self._decoded = decoded
+        self._ranks = streams.lengths().size
+        self._first = self._ranks - streams.gap_ranks
+        self._tables: dict[str, str] = {}
+        for dtype, rows in streams.values.items():
+            # With zeros on both sides every shift of the rows by a part's delta can be cut out.
+            zeros = builder.zeros((self._ranks,), rows.dtype)
+            self._tables[dtype] = builder.op("Concat", zeros, value_table(builder, rows), zeros, axis=0)
+        self._shifted: dict[tuple[str, int], str] = {}
+        self._by_symbol: dict[tuple[str, int], str] = {}
+
+    def of(self, bundle: Bundle, symbols: str, runs: Sequence[Segment]) -> str:
+        table, by_rank = self._decoded.rank_table, symbols
+        deltas = {run.delta for run in runs}
+        direct = len(deltas) == 1 and bundle.count >= self._decoded.slots
+        if table is not None and not direct:
+            by_rank = self._builder.op("Gather", table, symbols)
+        if len(deltas) > 1:
+            rows = shift_rows(self._builder, by_rank, [replace(run, delta=run.delta + self._first) for run in runs])
+            return self._builder.op("Gather", self._tables[bundle.dtype.name], rows)
+        [delta] = deltas
+        key = (bundle.dtype.name, delta)
+        if key not in self._shifted:
+            start = delta + self._first
+            self._shifted[key] = self._builder.slice(self._tables[key[0]], start, start + self._ranks)
+        if table is None or not direct:
+            return self._builder.op("Gather", self._shifted[key], by_rank)
+        if key not in self._by_symbol:
+            self._by_symbol[key] = self._builder.op("Gather", self._shifted[key], table)
+        return self._builder.op("Gather", self._by_symbol[key], symbols)
 
 
 def _gap_table(builder: Builder, streams: Streams, decoded: Decoded) -> str:
@@ -81,8 +109,3 @@ def _gap_table(builder: Builder, streams: Streams, decoded: Decoded) -> str:
         return by_rank
     slots = builder.slice(decoded.rank_table, 0, streams.gap_tables() * decoded.table_slots)
     return builder.op("Gather", by_rank, slots)
-
-
-def _value_table(builder: Builder, values: NDArray[np.generic], gap_ranks: int) -> str:
-    table = value_table(builder, values)
-    return builder.op("Concat", builder.zeros((gap_ranks,), values.dtype), table, axis=0) if gap_ranks else table

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["attach", "replace"]
 
 _MIN_OPSET = 11
+_IR_OF_FUNCTIONS = 8
 
 
 def attach(
@@ -37,7 +38,8 @@ def attach(
     huffman : bool
         False codes everything with fixed widths: larger, and the fewest operators.
     functions : bool
-        Allow model-local functions, which keep the decoder of long streams short.
+        Allow a model-local function, which keeps the decoder of long streams short; a model of an IR version below
+        8 is raised to it then.
     max_load_memory : int or None
         Bytes that the decoder's intermediates may take while a runtime folds them; None allows eight times the
         decoded tensors, and 16 MiB where that is less. Parts that Huffman decoding would take past it get fixed
@@ -60,7 +62,8 @@ def attach(
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
     if opset < _MIN_OPSET:
         raise UnsupportedError(f"opset: found {opset}, allowed {_MIN_OPSET} or later (CumSum, ScatterElements)")
-    builder = Builder(opset, set(_names(model.graph)))
+    domains = {item.domain for item in (*model.opset_import, *model.functions)}
+    builder = Builder(opset, set(_names(model.graph)), domains)
     if plan.huffman:
         spare = plan.max_load_memory - plan.memory
         write_huffman(builder, plan.huffman, functions=functions, spare_memory=spare)
@@ -83,6 +86,7 @@ def replace(model: "onnx.ModelProto", written: set[str], builder: Builder) -> No
     if builder.functions:
         model.functions.extend(builder.functions)
         model.opset_import.add(domain=builder.functions[0].domain, version=1)
+        model.ir_version = max(model.ir_version, _IR_OF_FUNCTIONS)
 
 
 def _names(graph: "onnx.GraphProto") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Nodes and constants of an ONNX graph, written in as few bytes as the format allows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import count, product
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,13 @@ class Builder:
         Operator set of the surrounding model, 11 or later: every operator is written in a form valid there.
     taken : set of str
         Names already in use anywhere in the surrounding model.
+    domains : set of str
+        Operator domains in use there; functions go into another one.
     """
 
-    def __init__(self, opset: int, taken: set[str]) -> None:
+    def __init__(self, opset: int, taken: Set[str], domains: Set[str] = frozenset()) -> None:
         self.opset = opset
+        self.domain = next(_short_names(domains))
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.functions: list[onnx.FunctionProto] = []
@@ -51,14 +54,12 @@ class Builder:
 
     def constant(self, array: NDArray[Any], dims: tuple[int, ...] | None = None) -> str:
         """An initialiser, shared with every equal one; integers are stored as varints where that is shorter."""
-        from onnx import helper
 
         array = np.ascontiguousarray(array).reshape(np.shape(array) if dims is None else dims)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.name, array.shape, array.tobytes())
         if key not in self._constants:
-            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             self._constants[key] = name = self.name()
-            self.initializers.append(tensor_proto(name, array, kind))
+            self.initializers.append(tensor_proto(name, array))
         return self._constants[key]
 
     def split(self, value: str, sizes: Sequence[int], outputs: Sequence[str | None]) -> list[str]:
@@ -84,12 +85,11 @@ class Builder:
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, out: str | None = None) -> str:
         """A tensor of zeros that costs no bytes in the file; one that is not named is shared with its equals."""
-        from onnx import helper
 
         kind = np.dtype(dtype)
-        key = (kind.str, shape, b"zeros")
+        key = (kind.name, shape, b"zeros")
         if out is not None or key not in self._constants:
-            value = tensor_proto("", np.zeros(1, dtype), helper.np_dtype_to_tensor_dtype(kind))
+            value = tensor_proto("", np.zeros(1, kind))
             attributes = {} if kind == np.float32 else {"value": value}
             name = self.op("ConstantOfShape", self.ints(list(shape), "int64"), out=out, **attributes)
             self._constants.setdefault(key, name)
@@ -107,21 +107,21 @@ class Builder:
         return self.op("CumSum", value, axis, exclusive=1) if exclusive else self.op("CumSum", value, axis)
 
 
-def tensor_proto(name: str, array: NDArray[Any], kind: int) -> "onnx.TensorProto":
+def tensor_proto(name: str, array: NDArray[Any]) -> "onnx.TensorProto":
     """The TensorProto of an array in the shorter of its two encodings."""
     import onnx
+    from onnx import numpy_helper
 
-    raw = onnx.TensorProto(name=name, dims=array.shape, data_type=kind)
-    raw.raw_data = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    raw = numpy_helper.from_array(array, name)
     if array.dtype.kind not in "iu" or array.size > 4096 or (array.dtype.itemsize == 8 and array.dtype.kind == "u"):
         return raw
-    varint = onnx.TensorProto(name=name, dims=array.shape, data_type=kind)
+    varint = onnx.TensorProto(name=name, dims=array.shape, data_type=raw.data_type)
     field = varint.int64_data if array.dtype.itemsize == 8 else varint.int32_data
     field.extend(int(value) for value in array.reshape(-1))
     return varint if varint.ByteSize() < raw.ByteSize() else raw
 
 
-def _short_names(taken: set[str]) -> Iterator[str]:
+def _short_names(taken: Set[str]) -> Iterator[str]:
     for length in count(1):
         for letters in product(ascii_letters, repeat=length):
             name = "".join(letters)

@@ -17,7 +17,8 @@ FILLER = 256
 
 _CAPS = (15, 31, 63, 127, 255, 511, 1023, 2047)
 _BITS_OF_FILLER = 8
-_LARGE = 1 << 20
+_LARGE = 1 << 15
+_LARGE_TOGETHER = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,14 @@ def bundles_of(parts: Sequence[Part], *, huffman: bool) -> list[Bundle]:
     Returns
     -------
     list of Bundle
-        Those with gaps first. A large part is a bundle of its own: to be cut out of a joined tensor would cost one
-        more copy of it at load.
+        Those with gaps first. A part that is not small is a bundle of its own: to be cut out of a joined tensor,
+        and to share one staircase of rows with the others, would take 20 more bytes of memory for an element at load.
     """
     kinds: dict[tuple[bool, str, str], list[Part]] = {}
+    much = sum(part.size for part in parts) >= _LARGE_TOGETHER
     for part in parts:
-        alone = part.name if part.size >= _LARGE else ""
-        kinds.setdefault((part.positions is None, part.codebooks.dtype.str, alone), []).append(part)
+        alone = part.name if much and part.size >= _LARGE else ""
+        kinds.setdefault((part.positions is None, part.codebooks.dtype.name, alone), []).append(part)
     ordered = sorted(kinds.items(), key=lambda item: item[0][:2])
     find = huffman_gaps if huffman else fixed_gaps
     return [_dense_bundle(members) if dense else _sparse_bundle(members, find) for (dense, _, _), members in ordered]

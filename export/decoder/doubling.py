@@ -23,7 +23,7 @@ __all__ = ["decode_by_doubling", "doubling_memory"]
 def doubling_memory(symbols: int, bits: int) -> int:
     """Bytes of the intermediates that `decode_by_doubling` leaves while a runtime folds it."""
     rounds = max(symbols - 1, 1).bit_length()
-    return 6 * bits * (16 + rounds) + 16 * symbols
+    return 4 * bits * (16 + rounds) + 16 * symbols
 
 
 def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:

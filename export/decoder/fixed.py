@@ -22,14 +22,14 @@ from export.decoder.tensors import shift_rows, value_table, write_tensors
 
 __all__ = ["fixed_memory", "write_fixed"]
 
-_PAIRS_FROM = 1 << 16
+_PAIRS_FROM = 1 << 15
 
 
 def fixed_memory(elements: int, codes: int, bits: int, *, gaps: bool) -> int:
     """Bytes of the intermediates that a tensor of fixed-width codes leaves while a runtime folds it."""
     if gaps:
-        return int(codes * (bits / 2 + 44)) + 12 * elements
-    return int(elements * (bits / 2 + 14)) if elements >= _PAIRS_FROM else int(elements * (bits / 2 + 32))
+        return int(codes * (bits / 2 + 36)) + 12 * elements
+    return int(elements * (bits / 2 + (18 if elements >= _PAIRS_FROM else 44)))
 
 
 def write_fixed(builder: Builder, parts: Sequence[Part]) -> None:
@@ -67,13 +67,14 @@ def _write_width(builder: Builder, bundles: Sequence[Bundle], bits: int, gap_bit
             padded[: codes.size] = codes
             symbols.append(padded if together == 1 else padded[::2] << bits | padded[1::2])
     unpacked = _unpack(builder, np.concatenate(symbols), bits * together + gap_bits)
+    digits = _pair_digits(builder, bits) if together == 2 else ""
     starts = list(accumulate((own.size for own in symbols), initial=0))
     for bundle, codes, start, stop in zip(bundles, indices, starts, starts[1:], strict=False):
         own = unpacked if len(bundles) == 1 and not bundle.gaps else builder.slice(unpacked, start, stop)
         table, runs = _codebooks(bundle)
-        values = value_table(builder, table)
         if together == 2:
-            values = builder.op("Gather", _pair_table(builder, table, bits), own)
+            pairs = builder.op("Gather", value_table(builder, _padded_to(table, 1 << bits)), digits)
+            values = builder.op("Gather", pairs, own)
             if codes.size != 2 * (stop - start):
                 flat = builder.op("Reshape", values, builder.ints([-1], "int64"))
                 values = builder.slice(flat, 0, codes.size)
@@ -85,7 +86,8 @@ def _write_width(builder: Builder, bundles: Sequence[Bundle], bits: int, gap_bit
             own = builder.op("Mod", own, builder.ints(1 << bits))
         elif codes.size != stop - start or own == unpacked:
             own = builder.slice(own, 0, codes.size)
-        write_tensors(builder, bundle, gaps, builder.op("Gather", values, shift_rows(builder, own, runs)))
+        rows = shift_rows(builder, own, runs)
+        write_tensors(builder, bundle, gaps, builder.op("Gather", value_table(builder, table), rows))
 
 
 def _indices(bundle: Bundle) -> NDArray[np.int64]:
@@ -137,11 +139,14 @@ def _unpack(builder: Builder, symbols: NDArray[np.int64], width: int) -> str:
     return builder.op("Reshape", cut, builder.ints([-1], "int64"))
 
 
-def _pair_table(builder: Builder, codebook: NDArray[Any], bits: int) -> str:
-    """The values of two codes at once: [4**bits, 2]."""
-    padded = np.zeros(1 << bits, codebook.dtype)
-    padded[: codebook.size] = codebook
+def _pair_digits(builder: Builder, bits: int) -> str:
+    """Both codes of every pair: int32 [4**bits, 2]."""
     every = builder.op("Range", builder.ints(0), builder.ints(1 << 2 * bits), builder.ints(1))
     column = builder.op("Reshape", every, builder.ints([-1, 1], "int64"))
-    digits = builder.op("Mod", builder.op("Div", column, builder.ints([1 << bits, 1])), builder.ints(1 << bits))
-    return builder.op("Gather", value_table(builder, padded), digits)
+    return builder.op("Mod", builder.op("Div", column, builder.ints([1 << bits, 1])), builder.ints(1 << bits))
+
+
+def _padded_to(codebook: NDArray[Any], size: int) -> NDArray[Any]:
+    padded = np.zeros(size, codebook.dtype)
+    padded[: codebook.size] = codebook
+    return padded

@@ -29,7 +29,8 @@ def write_huffman(builder: Builder, parts: Sequence[Part], *, functions: bool, s
     bundles = bundles_of(parts, huffman=True)
     streams = streams_of(bundles)
     symbols, bits = streams.ranks.size, streams.bits()
-    if bits < MAX_EXACT and doubling_memory(symbols, bits) - lanes_memory(symbols, bits) <= spare_memory:
+    more = doubling_memory(symbols, bits) - lanes_memory(symbols, bits, functions=functions)
+    if bits < MAX_EXACT and more <= spare_memory:
         decoded = decode_by_doubling(builder, streams)
     else:
         decoded = decode_by_lanes(builder, streams, functions=functions)

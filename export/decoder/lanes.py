@@ -25,7 +25,6 @@ __all__ = ["best_steps", "decode_by_lanes", "lanes_memory"]
 
 _BYTES_OF_STEP = {True: 36, False: 185}
 _MAX_STEPS = 64
-_DOMAIN = "d"
 
 
 def best_steps(symbols: int, *, functions: bool) -> int:
@@ -33,9 +32,9 @@ def best_steps(symbols: int, *, functions: bool) -> int:
     return int(np.clip(round((symbols / _BYTES_OF_STEP[functions]) ** 0.5), 1, _MAX_STEPS))
 
 
-def lanes_memory(symbols: int, bits: int) -> int:
+def lanes_memory(symbols: int, bits: int, *, functions: bool) -> int:
     """Bytes of the intermediates that `decode_by_lanes` leaves while a runtime folds it."""
-    return 44 * symbols + 4 * bits
+    return 48 * symbols + (3 * bits // 2 if functions else 4 * bits)
 
 
 def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> Decoded:
@@ -70,7 +69,7 @@ def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> D
         position, slot = step.append(position, base)
         slots.append(slot)
     joined = builder.op("Concat", *slots, axis=0) if steps > 1 else slots[0]
-    return Decoded(joined, rank_table, 1 << max_length)
+    return Decoded(joined, rank_table, 1 << max_length, len(streams.tables) << max_length)
 
 
 class _Step:
@@ -95,7 +94,7 @@ class _Step:
 
         outputs = [self._builder.name(), self._builder.name()]
         inputs = [position, base, *self._shared.values()]
-        self._builder.nodes.append(helper.make_node(self._function, inputs, outputs, domain=_DOMAIN))
+        self._builder.nodes.append(helper.make_node(self._function, inputs, outputs, domain=self._builder.domain))
         return outputs[0], outputs[1]
 
     def _write_function(self) -> str:
@@ -107,7 +106,7 @@ class _Step:
         outputs = self._nodes(body, position, base, shared)
         imports = [helper.make_opsetid("", self._builder.opset)]
         function: onnx.FunctionProto = helper.make_function(
-            _DOMAIN, "s", [position, base, *shared.values()], outputs, body.nodes, imports
+            self._builder.domain, "s", [position, base, *shared.values()], outputs, body.nodes, imports
         )
         self._builder.functions.append(function)
         return function.name

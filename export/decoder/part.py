@@ -33,6 +33,8 @@ class Part:
         Elements of a group: element i belongs to group i // group_size.
     order : tuple of int or None
         Permutation of the axes, applied after decoding (the `perm` of Transpose).
+    element : str or None
+        ONNX name of the element type where it is not that of the codebooks: INT4, UINT4, which only Cast can make.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Part:
     codebooks: NDArray[Any]
     group_size: int
     order: tuple[int, ...] | None = None
+    element: str | None = None
 
     @property
     def size(self) -> int:

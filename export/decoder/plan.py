@@ -20,6 +20,7 @@ _MEMORY_FACTOR = 8
 _BITS_OF_FORM = 1600
 _MAX_BITS = 1 << 31
 _MARGIN = 1.1
+_FRAGMENTED = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def plan_of(parts: Sequence[Part], *, huffman: bool, functions: bool, max_load_m
     if not huffman:
         memory = sum(option.memory for option in fixed.values())
         return Plan((), tuple(option.part for option in fixed.values()), memory, allowed, ())
-    chosen = {part.name: _best([_huffman(form) for form in _forms(part)]) for part in parts}
+    chosen = {part.name: _best([_huffman(form, functions=functions) for form in _forms(part)]) for part in parts}
     memory = sum(option.memory for option in chosen.values())
     bits = sum(option.bits for option in chosen.values())
     most_bits = _MAX_BITS if functions else MAX_EXACT
@@ -107,21 +108,25 @@ def _price(huffman: _Option, fixed: _Option) -> float:
     return (fixed.bits - huffman.bits) / saved if saved > 0 else np.inf
 
 
-def _huffman(part: Part) -> _Option:
+def _huffman(part: Part, *, functions: bool) -> _Option:
     counts = np.bincount(part.codes)
     present = counts[counts > 0]
     bits = float((present * code_lengths(present, MAX_LENGTH)).sum()) + 8 * present.size
     symbols = part.codes.size
-    memory = 16 * part.size
+    memory = 4 * part.size
     if part.positions is not None:
         bits += huffman_gaps(steps_of(part.positions), part.codebooks.shape[1])[1]
         symbols *= 2
-    return _Option(part, bits, memory + lanes_memory(symbols, int(bits)))
+        memory *= 3
+    memory += lanes_memory(symbols, int(bits), functions=functions)
+    return _Option(part, bits, int(_FRAGMENTED * memory))
 
 
 def _fixed(part: Part) -> _Option:
     width = code_bits(part.codebooks.shape[1], filler=False)
     if part.positions is None:
-        return _Option(part, part.size * width, fixed_memory(part.size, part.size, width, gaps=False))
+        memory = fixed_memory(part.size, part.size, width, gaps=False)
+        return _Option(part, part.size * width, int(_FRAGMENTED * memory))
     _, bits = fixed_gaps(steps_of(part.positions), part.codebooks.shape[1])
-    return _Option(part, bits, fixed_memory(part.size, part.codes.size, 2 * width, gaps=True))
+    memory = fixed_memory(part.size, part.codes.size, 2 * width, gaps=True)
+    return _Option(part, bits, int(_FRAGMENTED * memory))

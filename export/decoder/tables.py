@@ -106,7 +106,7 @@ def streams_of(bundles: Sequence[Bundle], *, max_length: int = MAX_LENGTH) -> St
     rows: dict[str, _Rows] = {}
     choices = iter(code_choice)
     for bundle in bundles:
-        own = rows.setdefault(bundle.dtype.str, _Rows(gap_ranks))
+        own = rows.setdefault(bundle.dtype.name, _Rows(gap_ranks))
         for part, groups, choice in zip(bundle.parts, bundle.groups, choices, strict=False):
             for group, count in zip(*np.unique(groups, return_counts=True), strict=True):
                 row = own.row_of(part.codebooks[group], tables[choice].symbols)

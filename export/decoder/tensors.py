@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,8 @@ def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: st
     values : str
         One per code, of the bundle's type; of any shape where the bundle has one part and no gaps.
     """
+    from onnx import TensorProto
+
     if gaps is not None:
         zeros = builder.zeros((bundle.elements,), bundle.dtype)
         values = builder.op("ScatterElements", zeros, builder.cumsum(gaps), values, axis=0)
@@ -63,11 +66,17 @@ def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: st
     for part, piece in zip(bundle.parts, pieces, strict=True):
         if _is_flat(part) and len(pieces) > 1:
             continue
-        out = part.name if part.order is None else None
-        shaped = builder.op("Reshape", piece, builder.ints(list(part.shape), "int64"), out=out)
+        steps: list[tuple[str, list[str], dict[str, Any]]]
+        steps = [("Reshape", [builder.ints(list(part.shape), "int64")], {})]
         if part.order is not None:
-            builder.op("Transpose", shaped, out=part.name, perm=list(part.order))
+            steps.append(("Transpose", [], {"perm": list(part.order)}))
+        if part.element is not None:
+            steps.append(("Cast", [], {"to": TensorProto.DataType.Value(part.element)}))
+        value = piece
+        for number, (operator, inputs, attributes) in enumerate(steps, 1):
+            out = part.name if number == len(steps) else None
+            value = builder.op(operator, value, *inputs, out=out, **attributes)
 
 
 def _is_flat(part: Part) -> bool:
-    return part.order is None and len(part.shape) == 1
+    return part.order is None and part.element is None and len(part.shape) == 1

@@ -35,5 +35,5 @@ def test_openvino_gives_the_dense_files_numbers(way: str) -> None:
 
 
 def test_openvino_refuses_model_local_functions_with_a_clear_word() -> None:
-    with pytest.raises(RuntimeError, match=r"No conversion rule found for operations: d\.s"):
+    with pytest.raises(RuntimeError, match=r"No conversion rule found for operations: a\.s"):
         run("onnx", {"max_load_memory": 2_300_000})

@@ -1,0 +1,76 @@
+"""What a user asks of `compress onnx`, checked once."""
+
+import re
+from dataclasses import dataclass
+from math import isfinite
+
+from compress.errors import UsageError
+
+__all__ = ["OnnxSettings"]
+
+_GRANULARITY = re.compile(r"per-tensor|per-channel|per-group:([1-9][0-9]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxSettings:
+    """How the weights of an ONNX file are shared.
+
+    Parameters
+    ----------
+    bits : int
+        At most 2**bits centroids for a tensor or group, 1 to 8; the upper end where bits are chosen per tensor.
+    sparsity : float
+        Fraction of every tensor's elements that is pruned, smallest magnitudes first, in [0, 1).
+    keep_zeros : bool
+        Zeros stay exactly zero in every tensor; otherwise in those that are evidently pruned.
+    lossless : bool
+        Nothing is rounded: only zeros and repeated values are made use of.
+    granularity : str
+        `per-tensor`, `per-channel`, or `per-group:N` for codebooks that N output channels share.
+    max_error : float or None
+        Largest output error allowed, as a fraction of the output's largest magnitude; bits are chosen for it.
+    target_size : int or None
+        Bytes of the file to be written; bits are chosen for it.
+    functions : bool
+        Allow model-local functions in the file.
+    max_load_memory : int or None
+        Bytes that decoding may take at load; None allows eight times the decoded tensors.
+    """
+
+    bits: int = 6
+    sparsity: float = 0.0
+    keep_zeros: bool = False
+    lossless: bool = False
+    granularity: str = "per-tensor"
+    max_error: float | None = None
+    target_size: int | None = None
+    functions: bool = True
+    max_load_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 8:
+            raise UsageError(f"bits: found {self.bits}, allowed 1 to 8")
+        if not 0 <= self.sparsity < 1:
+            raise UsageError(f"sparsity: found {self.sparsity}, allowed 0 up to but not including 1")
+        if not _GRANULARITY.fullmatch(self.granularity):
+            raise UsageError(
+                f"granularity: found {self.granularity!r}, allowed per-tensor, per-channel or per-group:N, N at least 1"
+            )
+        if self.max_error is not None and not (isfinite(self.max_error) and self.max_error > 0):
+            raise UsageError(f"max-error: found {self.max_error}, allowed above 0")
+        if self.target_size is not None and self.target_size <= 0:
+            raise UsageError(f"target-size: found {self.target_size}, allowed above 0 bytes")
+        if self.max_load_memory is not None and self.max_load_memory < 0:
+            raise UsageError(f"max-load-memory: found {self.max_load_memory}, allowed 0 or more bytes")
+        if self.max_error is not None and self.target_size is not None:
+            raise UsageError("max-error: found together with target-size, allowed one of the two")
+        if self.lossless and (self.sparsity or self.max_error is not None or self.target_size is not None):
+            raise UsageError("lossless: found together with sparsity, max-error or target-size, allowed alone")
+
+    @property
+    def channels_per_group(self) -> int | None:
+        """Output channels that share a codebook; None where the whole tensor does."""
+        if self.granularity == "per-tensor":
+            return None
+        match = _GRANULARITY.fullmatch(self.granularity)
+        return int(match[1]) if match and match[1] else 1
