@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from export import onnx_coded, onnx_dense, onnx_fixed
+from export import c, onnx_coded, onnx_dense, onnx_fixed
 
 __all__ = ["TARGETS", "Target"]
 
@@ -39,6 +39,15 @@ class Target:
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
+        "c": Target(
+            summary="one portable C99 file and header specialised to the nonzeros: fast, and fit for a microcontroller",
+            suffixes=(".c", ".h"),
+            dumps=c.dumps,
+            options={
+                "weights": "float, or codes: codebook and packed codes stay in flash and are decoded on the fly",
+                "unroll": "none: tables alone; some: convolutions written out where it pays; full: every weight",
+            },
+        ),
         "onnx": Target(
             summary="ONNX with the weights Huffman-coded and decoded by standard operators at load: small, and stock",
             suffixes=(".onnx",),

@@ -1,0 +1,141 @@
+"""NAME_run and NAME_run_batch: images one by one, or the fully connected end for many images at once."""
+
+from dataclasses import dataclass
+
+from export.c import linear, pointwise
+from export.c.steps import Linear, Pointwise, Program
+
+__all__ = ["TILE", "Tile", "runs", "tail", "tile"]
+
+TILE = 64
+"""Images that the fully connected end of a network takes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Definitions and calls of the fully connected end over TILE images; where its result lies; floats per image."""
+
+    definitions: str
+    calls: str
+    result: str
+    size: int
+
+
+def tail(program: Program) -> int | None:
+    """The first step of the fully connected end, in which each step takes only what the one before gives.
+
+    None where a network has no such end.
+    """
+    steps = program.steps
+    uses = [name for step in steps for name in step.inputs]
+    start, wanted = len(steps), program.output
+    while start > 0:
+        step = steps[start - 1]
+        if not isinstance(step, Pointwise) and not (isinstance(step, Linear) and step.rows == 1):
+            break
+        if step.output != wanted or (start < len(steps) and uses.count(wanted) != 1):
+            break
+        wanted = step.inputs[0]
+        start -= 1
+    return start if any(isinstance(step, Linear) for step in steps[start:]) else None
+
+
+def tile(program: Program, start: int, *, weights: str, unroll: str) -> Tile:
+    """The steps from `start` on over TILE images, image innermost, to and fro between two halves of `tile`."""
+    steps = program.steps[start:]
+    sizes = [steps[0].weight.shape[1] if isinstance(steps[0], Linear) else steps[0].size]
+    sizes += [step.size for step in steps]
+    first = max(sizes[0::2])
+    places = ["tile", f"tile + {first} * TILE"]
+    definitions, calls = [], []
+    for i, step in enumerate(steps):
+        here, there = places[i % 2], places[(i + 1) % 2]
+        if isinstance(step, Linear):
+            name = f"s{start + i}_{type(step).__name__.lower()}"
+            definitions.append(linear.linear_batch(name, step, weights=weights, unroll=unroll))
+            calls.append(f"{name}_tile({here}, {there});")
+            activation = step.activation
+        else:
+            assert isinstance(step, Pointwise)
+            calls.append(f"memcpy({there}, {here}, {step.size} * TILE * sizeof(float));")
+            activation = step.activation
+        if activation is not None:
+            calls.append(pointwise.activate(there, f"{step.size} * TILE", activation))
+    return Tile("".join(definitions), "\n".join(calls), places[len(steps) % 2], first + max(sizes[1::2]))
+
+
+def _indent(calls: str, depth: int) -> str:
+    return "\n".join(line if line.startswith("#") or not line else "    " * depth + line for line in calls.splitlines())
+
+
+def _join(calls: list[str]) -> str:
+    return "\n".join(call for call in calls if call)
+
+
+def runs(
+    program: Program, calls: list[str], start: int | None, end: Tile, features: list[str], stem: str, macro: str
+) -> str:
+    """Both entry points.
+
+    Parameters
+    ----------
+    program : Program
+    calls : list of str
+        What copies the input, the calls of every step, what copies the output.
+    start : int or None
+        First step of the fully connected end.
+    end : Tile
+        That end over many images; ignored where `start` is None.
+    features : list of str
+        Where every step finds its first input.
+    stem, macro : str
+        Prefixes of functions and of macros.
+    """
+    one_by_one = f"""    for (int i = 0; i < n; ++i) {{
+        const int status = {stem}_run(input, output);
+        if (status != 0) return status;
+        input += {macro}_INPUT_SIZE;
+        output += {macro}_OUTPUT_SIZE;
+    }}
+    return 0;
+}}
+"""
+    opening = f"int {stem}_run_batch(const float *input, float *output, int n) {{\n"
+    opening += "    if (input == NULL || output == NULL || n < 0) return -1;\n"
+    check = "    if (input == NULL || output == NULL) return -1;\n"
+    if start is None:
+        body = _indent(_join(calls), 1)
+        run = f"int {stem}_run(const float *input, float *output) {{\n{check}{body}\n    return 0;\n}}\n"
+        return f"{run}\n{opening}{one_by_one}"
+    head = _join(calls[: start + 1])
+    rest = _join(["(void)head(input);", *calls[start + 1 :]])
+    step = program.steps[start]
+    count = step.weight.shape[1] if isinstance(step, Linear) else step.size
+    last = program.steps[-1].size
+    return f"""/* The steps before the fully connected end, and where they leave their result. */
+static const float *head(const float *input) {{
+{_indent(head, 1)}
+    return {features[start]};
+}}
+
+int {stem}_run(const float *input, float *output) {{
+{check}{_indent(rest, 1)}
+    return 0;
+}}
+
+{opening}#if TILE
+    for (; n >= TILE / 2; n -= TILE) {{
+        const int count = n < TILE ? n : TILE;
+        for (int i = 0; i < TILE; ++i) {{
+            const float *x = head(input + (i < count ? i : count - 1) * {macro}_INPUT_SIZE);
+            for (int j = 0; j < {count}; ++j) tile[j * TILE + i] = x[j];
+        }}
+{_indent(end.calls, 2)}
+        for (int i = 0; i < count; ++i)
+            for (int j = 0; j < {last}; ++j) output[i * {last} + j] = ({end.result})[j * TILE + i];
+        if (n <= TILE) return 0;
+        input += count * {macro}_INPUT_SIZE;
+        output += count * {macro}_OUTPUT_SIZE;
+    }}
+#endif
+{one_by_one}"""

@@ -1,0 +1,144 @@
+"""Convolution kernels written out weight by weight: accumulators in registers, each stretch of input loaded once.
+
+A block computes several output channels at a few vectors of positions. Its
+text names every nonzero; a stretch of the columns that several channels use is
+loaded once. Blocks are functions of their own, so that a compiler finds no loop
+around them to hoist loads out of, which would spill the accumulators.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.c.text import number
+
+__all__ = ["unrolled"]
+
+_REGISTERS = 26
+"""Accumulators that leave room for the inputs among 32 vector registers."""
+
+_LANES = 16
+_LIMIT = 24_000
+"""Statements per layer beyond which a table is shorter, faster to compile and no slower."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A block of `channels` × `vectors` accumulators, and its cost in cycles by the model below."""
+
+    channels: int
+    vectors: int
+    cycles: float
+    statements: int
+
+
+def _cost(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int, vectors: int) -> _Shape | None:
+    """What a block shape costs on a core with two 512-bit multiply-adds and two loads a cycle.
+
+    Code beyond about 8 kB leaves the decoded-instruction cache and comes in at about 18 bytes a cycle.
+    """
+    count = len(matrix)
+    groups = -(-count // max(1, _REGISTERS // vectors))
+    channels = -(-count // groups)
+    passes = -(-padded // (vectors * _LANES))
+    cycles, statements = 0.0, 0
+    for start in range(0, count, channels):
+        part, where = matrix[start : start + channels], offsets[start : start + channels]
+        nonzero = part != 0
+        hits = int(nonzero.sum())
+        taps = np.unique(where[nonzero]).size
+        loads = taps * vectors * 2 + hits
+        size = hits * (10 if vectors == 1 else 8 + 6.5 * vectors) + taps * vectors * 8
+        chain = 4.0 * hits / max(1, len(part))
+        busy = max(hits * vectors / 2, loads / 2, chain, size / 18 if size > 8000 else 0.0)
+        cycles += passes * (busy + 8)
+        statements += hits * vectors + taps
+    return _Shape(channels, vectors, cycles, statements)
+
+
+def unrolled(
+    name: str,
+    matrix: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    bias: NDArray[np.float32],
+    padded: int,
+    *,
+    always: bool,
+) -> tuple[str, str] | None:
+    """Blocks of straight-line code for the nonzeros of a convolution, or None where a table serves better.
+
+    Parameters
+    ----------
+    name : str
+    matrix : float32 [out, taps]
+    offsets : int64 [out, taps]
+        Where each tap's stretch begins in the columns.
+    bias : float32 [out]
+    padded : int
+        Positions, rounded up to whole vectors; the distance of the output planes.
+    always : bool
+        Write it out however long it gets.
+    """
+    shapes = [shape for vectors in (1, 2, 3, 4) if (shape := _cost(matrix, offsets, padded, vectors)) is not None]
+    best = min(shapes, key=lambda shape: (shape.cycles, shape.statements))
+    if best.statements > _LIMIT and not always:
+        return None
+    functions, calls = [], []
+    reach = best.vectors * _LANES
+    for start in range(0, len(matrix), best.channels):
+        rows = range(start, min(len(matrix), start + best.channels))
+        functions.append(_block(f"{name}_from_{start}", matrix, offsets, bias, rows, best.vectors))
+        if best.vectors > 1 and padded % reach:
+            functions.append(_block(f"{name}_from_{start}_last", matrix, offsets, bias, rows, 1))
+        calls.append(_loop(f"{name}_from_{start}", padded, best.vectors, start))
+    return "".join(functions), "\n".join(calls)
+
+
+def _loop(function: str, padded: int, vectors: int, start: int) -> str:
+    """Whole blocks, then single vectors where the planes end inside a block; the planes end at whole vectors."""
+    plane = f" + {start * padded}" if start else ""
+    step = f"{vectors} * LANES" if vectors > 1 else "LANES"
+    text = f"for (int p = 0; p + {step} <= {padded}; p += {step}) {function}({{0}} + p, {{1}}{plane} + p, {padded});"
+    if vectors > 1 and padded % (vectors * _LANES):
+        text += (
+            f"\nfor (int p = {padded} / ({step}) * ({step}); p < {padded}; p += LANES) "
+            f"{function}_last({{0}} + p, {{1}}{plane} + p, {padded});"
+        )
+    return text
+
+
+def _block(
+    function: str,
+    matrix: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    bias: NDArray[np.float32],
+    rows: range,
+    vectors: int,
+) -> str:
+    names = [[f"a{row - rows[0]}_{v}" for v in range(vectors)] for row in rows]
+    lines = [f"static NOINLINE void {function}(const float *restrict x, float *restrict y, int plane) {{"]
+    for row in rows:
+        here = names[row - rows[0]]
+        lines.append(f"    vec {', '.join(f'{n} = SPLAT({number(bias[row])})' for n in here)};")
+    taps: dict[int, list[tuple[int, float]]] = {}
+    for row in rows:
+        for tap in np.flatnonzero(matrix[row]):
+            taps.setdefault(int(offsets[row, tap]), []).append((row, float(matrix[row, tap])))
+    for offset in sorted(taps):
+        loads = ", ".join(f"v{v} = LOAD(x + {offset}{f' + {v} * LANES' if v else ''})" for v in range(vectors))
+        lines.append(f"    {{ const vec {loads};")
+        for row, value in taps[offset]:
+            weight = number(value)
+            lines.append("      " + " ".join(f"{n} += {weight} * v{v};" for v, n in enumerate(names[row - rows[0]])))
+        lines[-1] += " }"
+    if not taps:
+        lines.append("    (void)x;")
+    for row in rows:
+        here = names[row - rows[0]]
+        at = f"y + {row - rows[0]} * plane"
+        lines.append(
+            "    " + " ".join(f"STORE({at}{f' + {v} * LANES' if v else ''}, {n});" for v, n in enumerate(here))
+        )
+    lines += ["}", ""]
+    return "\n".join(lines)

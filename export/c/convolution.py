@@ -1,0 +1,157 @@
+"""A convolution as a sum over its nonzeros: each is a multiple of a contiguous stretch of shifted input planes.
+
+The input is first laid out as columns: for every input channel, every horizontal
+tap and every phase of the vertical stride, a plane whose rows are already those
+of the result (padding, stride and dilation done). Then a weight at (channel, ky,
+kx) multiplies one contiguous stretch, from its offset on, for all output
+positions at once. What is left is sum += weight * columns[offset + position].
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.c import blocks, pool, tables
+from export.c.pointwise import activate
+from export.c.steps import Convolution
+from export.c.text import ALIGN, Piece, round_up
+
+__all__ = ["convolution"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where things lie: planes of `plane` floats, `kx` × `phases` of them per channel; `rows` rows each."""
+
+    rows: int
+    plane: int
+    phases: int
+    identity: bool
+    offsets: NDArray[np.int64]
+    size: int
+
+
+def _layout(step: Convolution) -> _Columns:
+    channels, height, width = step.inside
+    _, out_height, out_width = step.outside
+    kh, kw = step.weight.shape[2:]
+    stride, dilation = step.strides[0], step.dilations[0]
+    ky, kx = np.mgrid[0:kh, 0:kw]
+    identity = kw == 1 and kh == 1 and step.strides == (1, 1) and not any(step.pads)
+    phases = min(stride, kh if stride > 1 else 1)
+    used = sorted({(y * dilation) % stride for y in range(kh)})
+    phases = len(used)
+    phase = np.searchsorted(used, (ky * dilation) % stride)
+    rows = out_height + ((kh - 1) * dilation) // stride
+    plane = height * width if identity else round_up(rows * out_width, ALIGN)
+    within = (kx * phases + phase) * plane + ((ky * dilation) // stride) * out_width
+    per_group = step.weight.shape[1]
+    group = np.arange(len(step.weight)) // (len(step.weight) // step.groups)
+    channel = group[:, None] * per_group + np.arange(per_group)[None, :]
+    offsets = channel[:, :, None, None] * (kw * phases * plane) + within[None, None]
+    return _Columns(rows, plane, phases, identity, offsets, 0 if identity else channels * kw * phases * plane)
+
+
+def _columns_code(name: str, step: Convolution, layout: _Columns) -> str:
+    """The function that lays out the columns: for each channel, tap and phase, rows of the result's width."""
+    channels, height, width = step.inside
+    out_width = step.outside[2]
+    kh, kw = step.weight.shape[2:]
+    (sy, sx), (dy, dx), (top, left) = step.strides, step.dilations, step.pads[:2]
+    used = sorted({(y * dy) % sy for y in range(kh)})
+    lines = [
+        f"static void {name}_columns(const float *restrict x, float *restrict d) {{",
+        f"    for (int c = 0; c < {channels}; ++c, x += {height * width}) {{",
+    ]
+    for k in range(kw):
+        shift = k * dx - left
+        first = min(out_width, max(0, -(shift // sx) if shift < 0 else 0))
+        end = max(first, min(out_width, (width - 1 - shift) // sx + 1))
+        for phase in used:
+            index = (k * len(used) + used.index(phase)) * layout.plane
+            copy = [f"for (int i = 0; i < {first}; ++i) r[i] = 0.0f;"] if first else []
+            if end > first:
+                source = f"{sx} * i" if sx > 1 else "i"
+                where = shift + first * sx
+                copy.append(f"for (int i = 0; i < {end - first}; ++i) r[{first} + i] = q[{where} + {source}];")
+            if end < out_width:
+                copy.append(f"for (int i = {end}; i < {out_width}; ++i) r[i] = 0.0f;")
+            first_row = max(0, -((phase - top) // sy) if phase < top else 0)
+            end_row = max(first_row, min(layout.rows, (height - 1 - (phase - top)) // sy + 1))
+            lines.append("        {")
+            lines.append(f"            float *r = d + {index};")
+            if first_row:
+                lines.append(f"            memset(r, 0, {first_row * out_width} * sizeof *r);")
+                lines.append(f"            r += {first_row * out_width};")
+            if end_row > first_row:
+                start = (first_row * sy + phase - top) * width
+                lines.append(f"            const float *q = x + {start};")
+                lines.append(
+                    f"            for (int j = 0; j < {end_row - first_row}; ++j, r += {out_width}, q += {sy * width}) {{"
+                )
+                lines += ["                " + text for text in copy]
+                lines.append("            }")
+            if end_row < layout.rows:
+                lines.append(f"            memset(r, 0, {(layout.rows - end_row) * out_width} * sizeof *r);")
+            lines.append("        }")
+    lines += [f"        d += {kw * layout.phases * layout.plane};", "    }", "}", ""]
+    return "\n".join(lines)
+
+
+def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> Piece:
+    """The code of a convolution, its pool and its activation.
+
+    Parameters
+    ----------
+    name : str
+        Prefix of its C names.
+    step : Convolution
+    weights, unroll : str
+        As in `dumps`.
+    """
+    layout = _layout(step)
+    positions = step.outside[1] * step.outside[2]
+    padded = round_up(positions, ALIGN)
+    channels = step.outside[0]
+    direct = step.pool is None and padded == positions
+    kernel, call = _kernel(name, step, layout, padded, weights, unroll)
+    definitions, calls = [kernel], []
+    column_floats = round_up(layout.size, ALIGN)
+    source = "{x}"
+    if not layout.identity:
+        definitions.insert(0, _columns_code(name, step, layout))
+        calls.append(f"{name}_columns({{x}}, {{s}});")
+        source = "{s}"
+    planes = "{y}" if direct else f"{{s}} + {column_floats}"
+    calls.append(call.format(source, planes))
+    if not direct:
+        body = pool.over_planes(name, step, padded)
+        definitions.append(body)
+        calls.append(f"{name}_planes({planes}, {{y}});")
+    elif step.activation is not None:
+        calls.append(activate("{y}", step.size, step.activation))
+    scratch = column_floats + (0 if direct else channels * padded)
+    return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=layout.identity)
+
+
+def _kernel(name: str, step: Convolution, layout: _Columns, padded: int, weights: str, unroll: str) -> tuple[str, str]:
+    """Definitions of the kernel and the call of it, with two places for its input and its planes."""
+    scale = np.ones(len(step.weight), np.float32) if step.scale is None else step.scale
+    shared = weights == "codes"
+    values = step.weight if shared else step.weight * scale[:, None, None, None]
+    matrix = values.reshape(len(values), -1)
+    offsets = layout.offsets.reshape(len(values), -1)
+    table, table_call = tables.convolution_table(
+        name, matrix, offsets, step.bias, scale if shared else None, padded, shared
+    )
+    blocked = None
+    if unroll != "none" and not shared:
+        blocked = blocks.unrolled(name, matrix, offsets, step.bias, padded, always=unroll == "full")
+    if blocked is None:
+        return table, table_call
+    if unroll == "full":
+        return blocked[0], blocked[1]
+    # Elsewhere the registers would spill: the table is the better program there.
+    both = f"#if WIDE\n{blocked[0]}#else\n{table}#endif\n"
+    return both, f"\n#if WIDE\n{blocked[1]}\n#else\n{table_call}\n#endif"

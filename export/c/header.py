@@ -1,0 +1,95 @@
+"""The header: functions, shapes, and the bytes of flash and RAM."""
+
+import re
+from math import prod
+
+from export.c.batch import TILE
+from export.c.steps import Program
+
+__all__ = ["header_text", "table_bytes"]
+
+_BYTES = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "float": 4}
+_TABLE = re.compile(r"^static const (\w+) \w+\[(\d+)\]")
+
+
+def table_bytes(source: str) -> int:
+    """Bytes of the constant tables of a source where there are neither wide vectors nor tiles: a microcontroller.
+
+    >>> table_bytes("#if WIDE\\nstatic const float a[3] = {\\n#else\\nstatic const uint16_t b[3] = {\\n#endif\\n")
+    6
+    """
+    total, stack = 0, [True]
+    for line in source.splitlines():
+        if line.startswith("#if"):
+            condition = line[3:].strip()
+            stack.append(stack[-1] and condition not in ("WIDE", "PERMUTES", "TILE"))
+        elif line.startswith("#else"):
+            taken = stack.pop()
+            stack.append(stack[-1] and not taken)
+        elif line.startswith("#endif"):
+            stack.pop()
+        elif stack[-1] and (found := _TABLE.match(line)):
+            total += _BYTES[found[1]] * int(found[2])
+    return total
+
+
+def header_text(program: Program, stem: str, *, ram_bytes: int, tile_bytes: int, table_bytes: int) -> str:
+    """The text of `stem.h`.
+
+    Parameters
+    ----------
+    program : Program
+    stem : str
+    ram_bytes : int
+        Static memory that is written to, without the tile.
+    tile_bytes : int
+        What every image of a tile adds; 0 where the network has no fully connected end.
+    table_bytes : int
+        Constant tables.
+    """
+    macro = stem.upper()
+    tile = ""
+    if tile_bytes:
+        tile = f"""/* Images that {stem}_run_batch takes through the fully connected layers at once: {TILE} on a hosted system, else 0,
+   which needs no memory for it. Define it to choose: 0 or a multiple of 64, here and when compiling {stem}.c. */
+#ifndef {macro}_TILE
+#if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
+#define {macro}_TILE {TILE}
+#else
+#define {macro}_TILE 0
+#endif
+#endif
+
+"""
+    extra = f" + {tile_bytes} * {macro}_TILE" if tile_bytes else ""
+    return f"""/* {stem}.h: generated with {stem}.c. */
+#ifndef {macro}_H
+#define {macro}_H
+
+#define {macro}_INPUT_SIZE {prod(program.input_shape)}
+#define {macro}_OUTPUT_SIZE {prod(program.output_shape)}
+/* Without the batch axis, which comes first. */
+#define {macro}_INPUT_SHAPE {{{", ".join(map(str, program.input_shape))}}}
+#define {macro}_OUTPUT_SHAPE {{{", ".join(map(str, program.output_shape)) or "1"}}}
+
+{tile}/* RAM: all static memory that is written to. */
+#define {macro}_WORKSPACE_BYTES ({ram_bytes}{extra})
+/* Flash: the constant tables where vectors are narrow (a microcontroller); the code comes on top. */
+#define {macro}_TABLE_BYTES {table_bytes}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* One image, row-major float32; returns 0, or -1 where a pointer is null. Not reentrant: the workspace is static. */
+int {stem}_run(const float *input, float *output);
+
+/* n images behind each other; returns 0, or -1 where a pointer is null or n negative. */
+int {stem}_run_batch(const float *input, float *output, int n);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""

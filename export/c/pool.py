@@ -1,0 +1,99 @@
+"""Pooling, alone or as the last stage of a convolution, and the way from padded planes to a plain value."""
+
+from export.c.pointwise import applied
+from export.c.steps import Convolution, Pool, Window
+from export.c.text import Piece
+
+__all__ = ["over_planes", "pool"]
+
+
+def pool(name: str, step: Pool) -> Piece:
+    """A pool over plain planes."""
+    window = step.window
+    body = _window(window)
+    size = window.inside[0] * window.inside[1]
+    definitions = _function(name, step.channels, size, window, body, "v")
+    return Piece(definitions, f"{name}({{x}}, {{y}});")
+
+
+def over_planes(name: str, step: Convolution, plane: int) -> str:
+    """A function that pools and activates a convolution's planes, `plane` floats apart; without a pool it copies."""
+    result = applied(step.activation, "v")
+    if step.pool is not None:
+        return _function(f"{name}_planes", step.outside[0], plane, step.pool, _window(step.pool), result)
+    size = step.outside[1] * step.outside[2]
+    return f"""static void {name}_planes(const float *restrict x, float *restrict y) {{
+    for (int c = 0; c < {step.outside[0]}; ++c, x += {plane}, y += {size})
+        for (int i = 0; i < {size}; ++i) {{ const float v = x[i]; y[i] = {result}; }}
+}}
+"""
+
+
+def _halves(window: Window) -> bool:
+    """The commonest pool: the largest of two by two, nothing overlapping, nothing padded."""
+    return (
+        window.kind == "max"
+        and window.kernel == window.strides == (2, 2)
+        and window.dilations == (1, 1)
+        and window.pads == (0, 0, 0, 0)
+        and all(2 * window.outside[i] <= window.inside[i] for i in (0, 1))
+    )
+
+
+def _function(name: str, channels: int, plane: int, window: Window, body: str, result: str) -> str:
+    height, width = window.outside
+    if _halves(window):
+        row = window.inside[1]
+        body = f"""const float *q = x + {2 * row} * j;
+            for (int i = 0; i < {width}; ++i) {{
+                const float a = q[2 * i] > q[2 * i + 1] ? q[2 * i] : q[2 * i + 1];
+                const float b = q[2 * i + {row}] > q[2 * i + {row + 1}] ? q[2 * i + {row}] : q[2 * i + {row + 1}];
+                const float v = a > b ? a : b;
+                y[i] = {result};
+            }}"""
+    else:
+        body = f"""for (int i = 0; i < {width}; ++i) {{
+{body}
+                y[i] = {result};
+            }}"""
+    return f"""static void {name}(const float *restrict x, float *restrict y) {{
+    for (int c = 0; c < {channels}; ++c, x += {plane})
+        for (int j = 0; j < {height}; ++j, y += {width}) {{
+            {body}
+        }}
+}}
+"""
+
+
+def _window(window: Window) -> str:
+    """Statements that leave in `v` the pool of the window at output row j, column i of plane x."""
+    (kh, kw), (sy, sx), (dy, dx) = window.kernel, window.strides, window.dilations
+    top, left, bottom, right = window.pads
+    height, width = window.inside
+    whole = not any(window.pads) and all(
+        (window.outside[i] - 1) * window.strides[i] + (window.kernel[i] - 1) * window.dilations[i] < window.inside[i]
+        for i in (0, 1)
+    )
+    inside = "" if whole else f"if (r >= 0 && r < {height} && s >= 0 && s < {width}) "
+    start = "-3.402823466e+38f" if window.kind == "max" else "0.0f"
+    lines = [f"float v = {start};"]
+    count = str(kh * kw)
+    if window.kind == "average" and not whole:
+        count = "n"
+        lines.append("int n = 0;")
+    lines.append(f"for (int m = 0; m < {kh}; ++m)")
+    lines.append(f"    for (int k = 0; k < {kw}; ++k) {{")
+    lines.append(f"        const int r = j * {sy} - {top} + m * {dy}, s = i * {sx} - {left} + k * {dx};")
+    if window.kind == "max":
+        lines.append(f"        {inside}v = x[r * {width} + s] > v ? x[r * {width} + s] : v;")
+    else:
+        if not whole and window.include_pad:
+            lines.append(f"        if (r < {height + bottom} && s < {width + right}) ++n;")
+        add = f"v += x[r * {width} + s];"
+        if not whole and not window.include_pad:
+            add = f"{{ {add} ++n; }}"
+        lines.append(f"        {inside}{add}")
+    lines.append("    }")
+    if window.kind == "average":
+        lines.append(f"v /= (float){count};")
+    return "\n".join("                " + line for line in lines)

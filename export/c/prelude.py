@@ -1,0 +1,214 @@
+"""The opening of every generated file: vectors where the compiler has them, and the loops that all layers share."""
+
+import re
+
+__all__ = ["functions", "vectors"]
+
+
+def vectors(macro: str) -> str:
+    """Vector type and macros; `macro` is the prefix of the file's own macros."""
+    return f"""\
+#if defined(__GNUC__) && !defined({macro}_SCALAR)
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX__)
+#define LANES 8
+#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(__ALTIVEC__) || defined(__wasm_simd128__)
+#define LANES 4
+#endif
+#endif
+#ifndef LANES
+#define LANES 1
+#endif
+
+#if LANES > 1
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+#else
+typedef float vec;
+typedef float loose;
+#endif
+#define LOAD(p) (*(const loose *)(p))
+#define STORE(p, v) (*(loose *)(p) = (v))
+#define SPLAT(s) ((vec){{0}} + (s))
+
+/* Thirty-two vector registers: blocks of accumulators stay in them. */
+#if LANES == 16 || (LANES == 4 && defined(__aarch64__))
+#define WIDE 1
+#else
+#define WIDE 0
+#endif
+
+#if LANES == 16 && (defined(__clang__) || __GNUC__ >= 9)
+#define PERMUTES 1
+typedef int32_t lanes16 __attribute__((vector_size(64)));
+typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+#define WIDEN(p) __builtin_convertvector(*(const bytes16 *)(p), lanes16)
+#if defined(__clang__)
+#define PERMUTE(a, b, p) ((vec)__builtin_ia32_vpermi2varps512((a), WIDEN(p), (b)))
+#else
+#define PERMUTE(a, b, p) __builtin_shuffle((vec)(a), (vec)(b), WIDEN(p))
+#endif
+#else
+#define PERMUTES 0
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#define NOINLINE __attribute__((noinline, noclone))
+#pragma GCC optimize("fp-contract=fast")
+#elif defined(__GNUC__)
+#define NOINLINE __attribute__((noinline))
+#else
+#define NOINLINE
+#endif
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT ON
+#endif
+#if defined(__GNUC__)
+#define ALIGNED __attribute__((aligned(64)))
+#define UNUSED __attribute__((unused))
+#else
+#define ALIGNED
+#define UNUSED
+#endif
+"""
+
+
+_ROW_PASS = """\
+    for (; p + {v} * LANES <= positions; p += {v} * LANES) {{
+        const float *q = x + p;
+        vec {names};
+        for (int k = 0; k < n; ++k) {{
+            const float *r = q + at[k];
+            const float b = w[k];
+            {sums}
+        }}
+        {stores}
+    }}
+"""
+
+
+def _row(width: int) -> str:
+    text = f"""\
+/* y[p] = bias + sum of w[k] * x[at[k] + p], for as many positions as whole vectors hold. */
+static void row{width}(const float *restrict x, float *restrict y, float bias, int n,
+                  const uint{width}_t *restrict at, const float *restrict w, int positions) {{
+    int p = 0;
+"""
+    for v in (8, 4, 2, 1):
+        text += _ROW_PASS.format(
+            v=v,
+            names=", ".join(f"a{i} = SPLAT(bias)" for i in range(v)),
+            sums="\n            ".join(f"a{i} += b * LOAD(r + {i} * LANES);" for i in range(v)),
+            stores="\n        ".join(f"STORE(y + p + {i} * LANES, a{i});" for i in range(v)),
+        )
+    return text + "}\n"
+
+
+def _dot(width: int) -> str:
+    return f"""\
+static float dot{width}(const float *restrict x, float bias, int n, const uint{width}_t *restrict at,
+                   const float *restrict w) {{
+    float a = bias, b = 0.0f, c = 0.0f, d = 0.0f;
+    int k = 0;
+    for (; k + 4 <= n; k += 4) {{
+        a += w[k] * x[at[k]];
+        b += w[k + 1] * x[at[k + 1]];
+        c += w[k + 2] * x[at[k + 2]];
+        d += w[k + 3] * x[at[k + 3]];
+    }}
+    for (; k < n; ++k) a += w[k] * x[at[k]];
+    return (a + b) + (c + d);
+}}
+"""
+
+
+def _tile(width: int) -> str:
+    sums = "\n            ".join(
+        f"{c}{i} += {w} * LOAD({r} + {i} * LANES);"
+        for c, w, r in (("a", "w[k]", "r"), ("b", "w[k + 1]", "s"))
+        for i in range(4)
+    )
+    return f"""\
+#if TILE
+static void tile{width}(const float *restrict x, float *restrict y, float bias, int n,
+                   const uint{width}_t *restrict at, const float *restrict w) {{
+    for (int v = 0; v < TILE; v += 4 * LANES) {{
+        vec a0 = SPLAT(bias), a1 = a0, a2 = a0, a3 = a0, b0 = SPLAT(0.0f), b1 = b0, b2 = b0, b3 = b0;
+        int k = 0;
+        for (; k + 2 <= n; k += 2) {{
+            const float *r = x + at[k] * TILE + v, *s = x + at[k + 1] * TILE + v;
+            {sums}
+        }}
+        if (k < n) {{
+            const float *r = x + at[k] * TILE + v;
+            a0 += w[k] * LOAD(r);
+            a1 += w[k] * LOAD(r + LANES);
+            a2 += w[k] * LOAD(r + 2 * LANES);
+            a3 += w[k] * LOAD(r + 3 * LANES);
+        }}
+        STORE(y + v, a0 + b0);
+        STORE(y + v + LANES, a1 + b1);
+        STORE(y + v + 2 * LANES, a2 + b2);
+        STORE(y + v + 3 * LANES, a3 + b3);
+    }}
+}}
+#endif
+"""
+
+
+_DENSE = """\
+/* sum[i] = sum of w[j * 16 + i] * x[j]. */
+static void dense16(const float *restrict x, float *restrict sum, const float *restrict w, int columns) {
+    for (int v = 0; v < 16; v += LANES) {
+        const float *q = w + v;
+        vec a = SPLAT(0.0f), b = a, c = a, d = a;
+        int j = 0;
+        for (; j + 4 <= columns; j += 4, q += 64) {
+            a += x[j] * LOAD(q);
+            b += x[j + 1] * LOAD(q + 16);
+            c += x[j + 2] * LOAD(q + 32);
+            d += x[j + 3] * LOAD(q + 48);
+        }
+        for (; j < columns; ++j, q += 16) a += x[j] * LOAD(q);
+        STORE(sum + v, (a + b) + (c + d));
+    }
+}
+"""
+
+_TAKE = """\
+/* The next `width` bits of a stream, least significant first. */
+static uint32_t take(const uint8_t *stream, uint32_t *bit, int width) {
+    const uint8_t *p = stream + (*bit >> 3);
+    const uint32_t window = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+    const uint32_t value = (window >> (*bit & 7)) & ((1u << width) - 1u);
+    *bit += (uint32_t)width;
+    return value;
+}
+"""
+
+_ACTIVATIONS = {
+    "relu_": "static void relu_(float *y, int n) {\n"
+    "    for (int i = 0; i < n; ++i) y[i] = y[i] > 0.0f ? y[i] : 0.0f;\n}\n",
+    "leaky_relu_": "static void leaky_relu_(float *y, int n, float alpha) {\n"
+    "    for (int i = 0; i < n; ++i) y[i] = y[i] > 0.0f ? y[i] : alpha * y[i];\n}\n",
+    "tanh_": "static void tanh_(float *y, int n) {\n    for (int i = 0; i < n; ++i) y[i] = tanhf(y[i]);\n}\n",
+    "sigmoid_": "static void sigmoid_(float *y, int n) {\n"
+    "    for (int i = 0; i < n; ++i) y[i] = 1.0f / (1.0f + expf(-y[i]));\n}\n",
+}
+
+
+def functions(body: str) -> str:
+    """The shared functions that `body` calls."""
+    parts = []
+    if "= take(" in body or "[take(" in body:
+        parts.append(_TAKE)
+    for width in (16, 32):
+        for call, text in ((f" row{width}(", _row), (f" dot{width}(", _dot), (f" tile{width}(", _tile)):
+            if call in body:
+                parts.append(text(width))
+    if " dense16(" in body:
+        parts.append(_DENSE)
+    parts += [text for call, text in _ACTIVATIONS.items() if re.search(rf"\b{call}\(", body)]
+    # Which of them are called depends on the vectors at hand.
+    return "\n".join(part.replace("static ", "static UNUSED ", 1) for part in parts)

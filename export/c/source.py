@@ -1,0 +1,164 @@
+"""The whole C file and its header, put together from the code of the steps."""
+
+import re
+from math import prod
+
+import numpy as np
+
+from export.c import batch, linear, pointwise, pool, prelude
+from export.c.convolution import convolution
+from export.c.header import header_text, table_bytes
+from export.c.memory import Layout, Request, place
+from export.c.steps import (
+    Add,
+    Affine,
+    Concat,
+    Convolution,
+    Linear,
+    Pointwise,
+    Pool,
+    Program,
+    Softmax,
+    Step,
+    Transpose,
+)
+from export.c.text import Piece
+
+__all__ = ["SLACK", "source"]
+
+SLACK = 64
+"""Floats behind the workspace that vectors may read past the end of a value."""
+
+
+def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[str, bytes]:
+    """Write a program as `.c` and `.h`.
+
+    Parameters
+    ----------
+    program : Program
+    stem : str
+        Name of the file; the functions are called `stem_run` and `stem_run_batch`.
+    weights, unroll : str
+        As in `dumps`.
+    """
+    macro = stem.upper()
+    pieces = [_piece(_prefix(i, step), step, weights, unroll) for i, step in enumerate(program.steps)]
+    layout, calls, features = _calls(program, pieces)
+    body = "".join(piece.definitions + "\n" for piece in pieces if piece.definitions)
+    end = batch.tail(program)
+    tile = batch.Tile("", "", "", 0)
+    if end is not None:
+        tile = batch.tile(program, end, weights=weights, unroll=unroll)
+    rows, wide = _row_buffers(body + tile.definitions, program)
+    text = "\n".join(
+        [
+            f"/* {stem}.c: a network whose zeros do not exist, generated. Compile with\n"
+            f"       cc -std=c99 -O3 -march=native -ffp-contract=fast -c {stem}.c\n"
+            "   Its workspace is static: one call at a time. */",
+            f'#include "{stem}.h"',
+            "",
+            "#include <math.h>",
+            "#include <stdint.h>",
+            "#include <string.h>",
+            "",
+            prelude.vectors(macro),
+            f"#define TILE {macro if end is not None else ''}{'_TILE' if end is not None else '0'}",
+            "",
+            f"static float workspace[{layout.size + SLACK}] ALIGNED;",
+            *([f"static float row_w[{rows}];"] if rows else []),
+            *([f"static uint16_t row_at[{rows}];"] if rows else []),
+            *([f"static uint32_t row_at32[{rows}];"] if wide else []),
+            *([f"#if TILE\nstatic float tile[{tile.size} * TILE] ALIGNED;\n#endif"] if end is not None else []),
+            "",
+            prelude.functions("\n".join([body, tile.definitions, *calls, tile.calls])),
+            body,
+            *([f"#if TILE\n{tile.definitions}#endif\n"] if end is not None else []),
+            batch.runs(program, calls, end, tile, features, stem, macro),
+        ]
+    )
+    ram = (layout.size + SLACK) * 4 + rows * (10 if wide else 6)
+    header = header_text(program, stem, ram_bytes=ram, tile_bytes=tile.size * 4, table_bytes=table_bytes(text))
+    return {".c": text.encode("ascii"), ".h": header.encode("ascii")}
+
+
+def _prefix(index: int, step: Step) -> str:
+    return f"s{index}_{type(step).__name__.lower()}"
+
+
+def _row_buffers(body: str, program: Program) -> tuple[int, bool]:
+    """Elements of the buffers for one decoded row, and whether wide offsets need their own."""
+    if "row_w" not in body:
+        return 0, False
+    longest = max(
+        int(np.count_nonzero(step.weight.reshape(len(step.weight), -1), axis=1).max(initial=1))
+        for step in program.steps
+        if isinstance(step, Convolution | Linear)
+    )
+    return longest, "row_at32" in body
+
+
+def _piece(name: str, step: Step, weights: str, unroll: str) -> Piece:
+    match step:
+        case Convolution():
+            return convolution(name, step, weights=weights, unroll=unroll)
+        case Linear():
+            return linear.linear(name, step, weights=weights, unroll=unroll)
+        case Pool():
+            return pool.pool(name, step)
+        case Pointwise():
+            return pointwise.pointwise(name, step)
+        case Affine():
+            return pointwise.affine(name, step)
+        case Add():
+            return pointwise.add(name, step)
+        case Softmax():
+            return pointwise.softmax(name, step)
+        case Concat():
+            return pointwise.concat(name, step)
+        case Transpose():
+            return pointwise.transpose(name, step)
+    raise AssertionError(f"a step without code: {type(step).__name__}")
+
+
+def _calls(program: Program, pieces: list[Piece]) -> tuple[Layout, list[str], list[str]]:
+    """Place every value.
+
+    Returns the layout; the calls of every step, in front of them the copy of the input (or nothing) and behind them
+    that of the output (or nothing); and, for every step, where it finds its first input.
+    """
+    last: dict[str, int] = {program.output: len(pieces)}
+    for i, step in enumerate(program.steps):
+        for name in step.inputs:
+            last[name] = max(i, last.get(name, 0))
+    copied = any(p.reads_past and program.input in s.inputs for p, s in zip(pieces, program.steps, strict=True))
+    reread = any(program.output in step.inputs for step in program.steps) or program.output == program.input
+    size = prod(program.input_shape)
+    requests = [Request("value " + program.input, size, -1, last.get(program.input, 0))] if copied else []
+    for i, (step, piece) in enumerate(zip(program.steps, pieces, strict=True)):
+        if step.output != program.output or reread:
+            requests.append(Request("value " + step.output, step.size, i, last.get(step.output, i)))
+        if piece.scratch:
+            requests.append(Request(f"scratch {i}", piece.scratch, i, i))
+    layout = place(requests)
+
+    def where(name: str) -> str:
+        if name == program.input and not copied:
+            return "input"
+        if name == program.output and not reread:
+            return "output"
+        return f"workspace + {layout.offsets['value ' + name]}"
+
+    calls = [f"memcpy({where(program.input)}, input, {size} * sizeof(float));" if copied else ""]
+    for i, (step, piece) in enumerate(zip(program.steps, pieces, strict=True)):
+        names = {f"x{j or ''}": where(name) for j, name in enumerate(step.inputs)}
+        scratch = f"workspace + {layout.offsets[f'scratch {i}']}" if piece.scratch else ""
+        call = piece.calls.format(y=where(step.output), s=scratch, **names)
+        calls.append(f"/* {_comment(step.name)} */\n{call}")
+    total = prod(program.output_shape)
+    calls.append(f"memcpy(output, {where(program.output)}, {total} * sizeof(float));" if reread else "")
+    return layout, calls, [where(step.inputs[0]) for step in program.steps]
+
+
+def _comment(name: str) -> str:
+    """A node's name, safe within a comment."""
+    return re.sub(r"[^A-Za-z0-9_.: -]", "_", name)

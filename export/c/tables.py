@@ -1,0 +1,139 @@
+"""Sparse matrices as tables in flash, and the loops over them: weights as they are, or codes decoded on the fly."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.c.packing import Packed, packed
+from export.c.text import array, index_type
+
+__all__ = ["convolution_table", "row_floats", "rows_code"]
+
+
+def row_floats(matrix: NDArray[np.float32]) -> int:
+    """The longest row's nonzeros: what a buffer for one decoded row must hold."""
+    return int(np.count_nonzero(matrix, axis=1).max(initial=0))
+
+
+def rows_code(
+    name: str,
+    matrix: NDArray[np.float32],
+    offsets: NDArray[np.int64] | None,
+    scale: NDArray[np.float32] | None,
+    shared: bool,
+) -> tuple[str, str, int]:
+    """Tables of a matrix, and the statements at the top of a loop over its rows `o`.
+
+    The statements leave in `n`, `at` and `w` the number of the row's nonzeros, where each finds its input and
+    its weight.
+
+    Parameters
+    ----------
+    name : str
+    matrix : float32 [rows, columns]
+    offsets : int64 [rows, columns] or None
+        Where an entry finds its input; None where that is its column.
+    scale : float32 [rows] or None
+        Factor of every row, where the weights were left as they are shared.
+    shared : bool
+        Decode the row from codes, where it has at most 256 values.
+
+    Returns
+    -------
+    str, str, int
+        Definitions, statements, and the width in bits of `at`'s elements.
+    """
+    form = packed(matrix) if shared else None
+    if form is not None:
+        return (*_codes(name, matrix, form, offsets, scale), 16 if offsets is None or offsets.max() < 2**16 else 32)
+    rows, columns = np.nonzero(matrix)
+    where = columns if offsets is None else offsets[rows, columns]
+    width = 16 if where.max(initial=0) < 2**16 else 32
+    values = matrix if scale is None else matrix * scale[:, None]
+    start = np.r_[0, np.cumsum(np.count_nonzero(matrix, axis=1))]
+    definitions = (
+        array(f"{name}_start", start, index_type(int(start[-1])))
+        + array(f"{name}_at", where, f"uint{width}_t")
+        + array(f"{name}_w", values[rows, columns], "float")
+    )
+    statements = (
+        f"const int n = (int)({name}_start[o + 1] - {name}_start[o]);\n"
+        f"        const uint{width}_t *at = {name}_at + {name}_start[o];\n"
+        f"        const float *w = {name}_w + {name}_start[o];"
+    )
+    return definitions, statements, width
+
+
+def _codes(
+    name: str,
+    matrix: NDArray[np.float32],
+    form: Packed,
+    offsets: NDArray[np.int64] | None,
+    scale: NDArray[np.float32] | None,
+) -> tuple[str, str]:
+    """Book and stream, a function that decodes the next row into the row buffers, and its call."""
+    definitions = array(f"{name}_book", form.book, "float")
+    definitions += array(f"{name}_count", form.counts, index_type(int(form.counts.max(initial=0))))
+    definitions += array(f"{name}_stream", form.stream, "uint8_t")
+    where, before = "(column)", ""
+    if offsets is not None:
+        where = f"(start + {name}_tap[column])"
+        width = 16 if offsets.max(initial=0) < 2**16 else 32
+        definitions += array(f"{name}_tap", offsets[0] - offsets[0].min(), f"uint{width}_t")
+        if (offsets.min(axis=1) != 0).any():
+            definitions += array(f"{name}_first", offsets.min(axis=1), f"uint{width}_t")
+            before = f"{name}_first[o]"
+    kind = "row_at32" if offsets is not None and offsets.max(initial=0) >= 2**16 else "row_at"
+    element = "uint32_t" if kind == "row_at32" else "uint16_t"
+    factor = ""
+    if scale is not None and (scale != 1).any():
+        definitions += array(f"{name}_scale", scale, "float")
+        factor = f" * {name}_scale[o]"
+    start = f"const uint32_t start = {before};" if before else "const uint32_t start = 0;"
+    start = start if offsets is not None else ""
+    unused = "" if before or factor else "    (void)o;\n"
+    definitions += f"""static void {name}_decode(int o, int n, uint32_t *bit) {{
+    uint32_t column = 0;
+    {start}
+{unused}    for (int k = 0; k < n; ++k) {{
+        uint32_t gap;
+        do {{
+            gap = take({name}_stream, bit, {form.gap_bits});
+            column += gap;
+        }} while (gap == {2**form.gap_bits - 1});
+        {kind}[k] = ({element}){where};
+        row_w[k] = {name}_book[take({name}_stream, bit, {form.code_bits})]{factor};
+        ++column;
+    }}
+}}
+"""
+    statements = (
+        f"const int n = {name}_count[o];\n"
+        f"        const {element} *at = {kind};\n"
+        f"        const float *w = row_w;\n"
+        f"        {name}_decode(o, n, &bit);"
+    )
+    del matrix
+    return definitions, statements
+
+
+def convolution_table(
+    name: str,
+    matrix: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    bias: NDArray[np.float32],
+    scale: NDArray[np.float32] | None,
+    padded: int,
+    shared: bool,
+) -> tuple[str, str]:
+    """A convolution as a loop over the rows of a table; definitions and call as in `blocks.unrolled`."""
+    definitions, statements, width = rows_code(name, matrix, offsets, scale, shared)
+    bit = "    uint32_t bit = 0;\n" if "&bit" in statements else ""
+    definitions += array(f"{name}_bias", bias, "float")
+    definitions += f"""static void {name}_rows(const float *restrict x, float *restrict y) {{
+{bit}    for (int o = 0; o < {len(matrix)}; ++o) {{
+        {statements}
+        row{width}(x, y + o * {padded}, {name}_bias[o], n, at, w, {padded});
+    }}
+}}
+"""
+    return definitions, f"{name}_rows({{0}}, {{1}});"
