@@ -112,7 +112,7 @@ class LatencyConfig:
 class Measurement:
     """One contestant: `status` is "measured", "unavailable", "failed" or "disagrees", with the reason if not measured.
 
-    `error` is the largest difference from the reference over the larger of 1 and its largest output; `latency_ns` is
+    `error` is the largest difference from the reference over its largest absolute output; `latency_ns` is
     int64 [rounds, samples].
     """
 

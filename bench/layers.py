@@ -143,7 +143,7 @@ def _measure_layer(
         blank = LayerMeasurement(
             layer=layer, batch_size=batch_size, kernel=name, status="measured", weight_bytes=weight_bytes
         )
-        scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+        scale = float(np.abs(expected).max(initial=0.0)) or 1.0
         error = float(np.abs(output - expected).max(initial=0.0)) / scale
         if error > _TOLERANCE:
             reason = f"output: found a difference of {error:.2g} from the dense one, allowed {_TOLERANCE:g}"

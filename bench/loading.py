@@ -171,7 +171,7 @@ def _disagreement(
     found = found.reshape(expected.shape)
     if not np.isfinite(found).all():
         return None, "output: found NaN or infinity, allowed finite values"
-    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    scale = float(np.abs(expected).max(initial=0.0)) or 1.0
     error = float(np.abs(found.astype(np.float64) - expected).max(initial=0.0)) / scale
     if error > tolerance:
         return error, f"output: found a difference of {error:.2g} from the reference, allowed {tolerance:g}"

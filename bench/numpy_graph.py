@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.graph import Node, PlainGraph
 
-__all__ = ["OPERATORS", "dense_of_groups", "numpy_function", "unfold", "windows"]
+__all__ = ["OPERATORS", "clip_bounds", "dense_of_groups", "numpy_function", "reduced_axes", "unfold", "windows"]
 
 Array = NDArray[Any]
 Matrix = Callable[[Array], Any]
@@ -190,8 +190,43 @@ def _global_average(node: Node, constants: Mapping[str, Array], matrix: Matrix) 
     return lambda x: x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)
 
 
+def _clip(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
+    low, high = clip_bounds(node, constants)
+    return lambda x, *_: np.clip(x, low, high)
+
+
+def clip_bounds(node: Node, constants: Mapping[str, Array]) -> tuple[float, float]:
+    """The bounds of a Clip, from its attributes (before opset 11) or its constant inputs; infinite where left out."""
+    bounds = []
+    for index, name, unbounded in ((1, "min", -np.inf), (2, "max", np.inf)):
+        if index < len(node.inputs) and node.inputs[index]:
+            bounds.append(float(_constant(node, constants, index).reshape(-1)[0]))
+        else:
+            bounds.append(float(node.attributes.get(name, unbounded)))
+    return bounds[0], bounds[1]
+
+
+def _reduce_mean(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
+    axes, keep = reduced_axes(node, constants), bool(node.attributes.get("keepdims", 1))
+    return lambda x, *_: x.mean(axis=axes, keepdims=keep)
+
+
+def reduced_axes(node: Node, constants: Mapping[str, Array]) -> tuple[int, ...]:
+    """The axes of a reduction, from its attribute (before opset 18) or its constant input."""
+    axes = node.attributes.get("axes")
+    if axes is None and len(node.inputs) > 1 and node.inputs[1]:
+        axes = _constant(node, constants, 1)
+    if axes is None:
+        raise BenchError(f"{node.op}: found no axes, allowed a constant list")
+    return tuple(int(axis) for axis in axes)
+
+
 def _always(step: Step) -> Callable[[Node, Mapping[str, Array], Matrix], Step]:
     return lambda node, constants, matrix: step
+
+
+def _identity(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
+    return lambda x, *_: x
 
 
 def _relu(x: Array) -> Any:
@@ -208,18 +243,21 @@ OPERATORS: Mapping[str, Callable[[Node, Mapping[str, Array], Matrix], Step]] = M
         "Add": _always(np.add),
         "AveragePool": _pool,
         "BatchNormalization": _batch_norm,
+        "Clip": _clip,
         "Concat": _concat,
         "Conv": _conv,
         "Div": _always(np.divide),
+        "Dropout": _identity,
         "Flatten": _flatten,
         "Gemm": _gemm,
         "GlobalAveragePool": _global_average,
-        "Identity": _always(np.asarray),
+        "Identity": _identity,
         "LeakyRelu": _leaky_relu,
         "LogSoftmax": _softmax,
         "MatMul": _matmul,
         "MaxPool": _pool,
         "Mul": _always(np.multiply),
+        "ReduceMean": _reduce_mean,
         "Relu": _always(_relu),
         "Reshape": _reshape,
         "Sigmoid": _always(_sigmoid),

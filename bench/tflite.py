@@ -13,114 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.graph import Node, PlainGraph, read_graph, read_model
+from bench.graph import Node, read_graph, read_model
+from bench.numpy_graph import clip_bounds, reduced_axes
+from bench.tflite_writer import TO_NHWC, Writer
 
 __all__ = ["OPERATORS", "tflite_of_onnx"]
 
-_TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
-_ALIGNMENT = 16
-_IDENTIFIER = b"TFL3"
-
-
-class _Writer:
-    """The file while it is built; a value is the index of its tensor, by ONNX name."""
-
-    def __init__(self, graph: PlainGraph, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        self.schema: Any = schema
-        self.graph, self.shapes = graph, shapes
-        self.tensors: list[Any] = []
-        self.buffers: list[Any] = [schema.BufferT()]
-        self.codes: dict[int, int] = {}
-        self.operators: list[Any] = []
-        self.values: dict[str, int] = {}
-
-    def tensor(self, shape: Sequence[int], data: NDArray[Any] | None = None) -> int:
-        """A new tensor, float32 unless `data` is int32."""
-        tensor = self.schema.TensorT()
-        tensor.shape = [int(size) for size in shape]
-        integer = data is not None and data.dtype == np.int32
-        tensor.type = self.schema.TensorType.INT32 if integer else self.schema.TensorType.FLOAT32
-        tensor.name = f"t{len(self.tensors)}"
-        if data is not None:
-            buffer = self.schema.BufferT()
-            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), dtype=np.uint8)
-            tensor.buffer = len(self.buffers)
-            self.buffers.append(buffer)
-        self.tensors.append(tensor)
-        return len(self.tensors) - 1
-
-    def constant(self, array: NDArray[Any]) -> int:
-        """A tensor with content."""
-        return self.tensor(array.shape, array)
-
-    def output(self, name: str) -> int:
-        """The tensor of an ONNX value that an operator is about to make."""
-        shape = self.shapes[name]
-        self.values[name] = self.tensor([shape[axis] for axis in _TO_NHWC] if len(shape) == 4 else shape)
-        return self.values[name]
-
-    def input(self, name: str) -> int:
-        """The tensor of an ONNX value; a constant is laid out as its consumer's other values are."""
-        if name not in self.values:
-            array = np.asarray(self.graph.constants[name], dtype=np.float32)
-            self.values[name] = self.constant(array.transpose(_TO_NHWC) if array.ndim == 4 else array)
-        return self.values[name]
-
-    def add(self, kind: str, inputs: Sequence[int], output: int, options: str | None = None, **fields: Any) -> None:
-        """Append an operator; `options` names its table in the schema."""
-        code = getattr(self.schema.BuiltinOperator, kind)
-        operator = self.schema.OperatorT()
-        operator.opcodeIndex = self.codes.setdefault(code, len(self.codes))
-        operator.inputs, operator.outputs = list(inputs), [output]
-        if options:
-            operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, options)
-            operator.builtinOptions = getattr(self.schema, f"{options}T")()
-            for field, value in fields.items():
-                if not hasattr(operator.builtinOptions, field):
-                    raise AttributeError(f"{options} has no field {field}")
-                setattr(operator.builtinOptions, field, value)
-        self.operators.append(operator)
-
-    def dumps(self) -> bytes:
-        """The whole file."""
-        import flatbuffers
-
-        schema = self.schema
-        graph = schema.SubGraphT()
-        graph.tensors, graph.operators, graph.name = self.tensors, self.operators, "main"
-        graph.inputs, graph.outputs = [self.values[self.graph.input]], [self.values[self.graph.output]]
-        model = schema.ModelT()
-        model.version, model.subgraphs = 3, [graph]
-        model.buffers = [_aligned(schema, buffer) for buffer in self.buffers]
-        model.operatorCodes = []
-        for code in self.codes:
-            entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.deprecatedBuiltinCode = code, min(code, 127)
-            model.operatorCodes.append(entry)
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
-        return bytes(builder.Output())
-
-
-def _aligned(schema: Any, buffer: Any) -> Any:
-    """A buffer whose data lies on 16 bytes, as the schema demands and the generated Python code forgets."""
-
-    def pack(builder: Any) -> Any:
-        vector = None
-        if buffer.data is not None:
-            builder.StartVector(1, len(buffer.data), _ALIGNMENT)
-            builder.head = builder.head - len(buffer.data)
-            builder.Bytes[builder.Head() : builder.Head() + len(buffer.data)] = buffer.data.tobytes()
-            vector = builder.EndVector()
-        schema.BufferStart(builder)
-        if vector is not None:
-            schema.BufferAddData(builder, vector)
-        return schema.BufferEnd(builder)
-
-    buffer.Pack = pack
-    return buffer
+_TO_NCHW = (0, 3, 1, 2)
 
 
 def _window(node: Node) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
@@ -133,7 +32,7 @@ def _window(node: Node) -> tuple[tuple[int, int], tuple[int, int], tuple[int, in
     return tuple(node.attributes.get("strides", (1, 1))), tuple(node.attributes.get("dilations", (1, 1))), pads
 
 
-def _padded(w: _Writer, name: str, pads: tuple[int, int, int, int], fill: float) -> int:
+def _padded(w: Writer, name: str, pads: tuple[int, int, int, int], fill: float) -> int:
     source = w.input(name)
     if not any(pads):
         return source
@@ -145,14 +44,14 @@ def _padded(w: _Writer, name: str, pads: tuple[int, int, int, int], fill: float)
     return target
 
 
-def _constant(w: _Writer, node: Node, index: int) -> NDArray[np.float32]:
+def _constant(w: Writer, node: Node, index: int) -> NDArray[np.float32]:
     name = node.inputs[index]
     if name not in w.graph.constants:
         raise BenchError(f"{node.op}: found input {name} computed at run time, allowed a constant")
     return np.asarray(w.graph.constants[name], dtype=np.float32)
 
 
-def _conv(w: _Writer, node: Node) -> None:
+def _conv(w: Writer, node: Node) -> None:
     weight = _constant(w, node, 1)
     strides, dilations, pads = _window(node)
     channels, groups = w.shapes[node.inputs[0]][1], node.attributes.get("group", 1)
@@ -167,7 +66,7 @@ def _conv(w: _Writer, node: Node) -> None:
         "dilationWFactor": dilations[1],
     }
     if groups == 1:
-        kernel = w.constant(weight.transpose(_TO_NHWC))
+        kernel = w.constant(weight.transpose(TO_NHWC))
         inputs = [source, kernel, w.constant(bias)]
         w.add("CONV_2D", inputs, w.output(node.outputs[0]), "Conv2DOptions", **common)
     elif groups == channels:
@@ -179,7 +78,7 @@ def _conv(w: _Writer, node: Node) -> None:
         raise BenchError(f"Conv: found {groups} groups of {channels} channels, allowed 1 or {channels}")
 
 
-def _gemm(w: _Writer, node: Node) -> None:
+def _gemm(w: Writer, node: Node) -> None:
     attributes = node.attributes
     if attributes.get("transA", 0):
         raise BenchError("Gemm: found a transposed input, allowed x · W + b")
@@ -192,7 +91,7 @@ def _gemm(w: _Writer, node: Node) -> None:
     w.add("FULLY_CONNECTED", inputs, w.output(node.outputs[0]), "FullyConnectedOptions")
 
 
-def _matmul(w: _Writer, node: Node) -> None:
+def _matmul(w: Writer, node: Node) -> None:
     weight = _constant(w, node, 1)
     if weight.ndim != 2 or len(w.shapes[node.inputs[0]]) != 2:
         raise BenchError("MatMul: found more than two axes, allowed two")
@@ -201,7 +100,7 @@ def _matmul(w: _Writer, node: Node) -> None:
     w.add("FULLY_CONNECTED", inputs, w.output(node.outputs[0]), "FullyConnectedOptions")
 
 
-def _pool(w: _Writer, node: Node) -> None:
+def _pool(w: Writer, node: Node) -> None:
     strides, dilations, pads = _window(node)
     rows, columns = node.attributes["kernel_shape"]
     largest = node.op == "MaxPool"
@@ -224,18 +123,18 @@ def _pool(w: _Writer, node: Node) -> None:
     )
 
 
-def _batch_norm(w: _Writer, node: Node) -> None:
+def _batch_norm(w: Writer, node: Node) -> None:
     scale, shift, mean, variance = (_constant(w, node, index) for index in range(1, 5))
     factor = scale / np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
     shape = w.shapes[node.outputs[0]]
-    middle = w.tensor([shape[axis] for axis in _TO_NHWC] if len(shape) == 4 else shape)
+    middle = w.tensor([shape[axis] for axis in TO_NHWC] if len(shape) == 4 else shape)
     w.add("MUL", [w.input(node.inputs[0]), w.constant(factor)], middle, "MulOptions")
     offset = w.constant(shift - mean * factor)
     w.add("ADD", [middle, offset], w.output(node.outputs[0]), "AddOptions")
 
 
-def _elementwise(kind: str, options: str | None) -> Callable[[_Writer, Node], None]:
-    def emit(w: _Writer, node: Node) -> None:
+def _elementwise(kind: str, options: str | None) -> Callable[[Writer, Node], None]:
+    def emit(w: Writer, node: Node) -> None:
         rank = len(w.shapes[node.outputs[0]])
         inputs = []
         for name in node.inputs:
@@ -244,25 +143,25 @@ def _elementwise(kind: str, options: str | None) -> Callable[[_Writer, Node], No
                 inputs.append(w.input(name))
             else:
                 array = np.asarray(array, dtype=np.float32).reshape((1,) * (rank - array.ndim) + array.shape)
-                inputs.append(w.constant(array.transpose(_TO_NHWC) if rank == 4 else array))
+                inputs.append(w.constant(array.transpose(TO_NHWC) if rank == 4 else array))
         w.add(kind, inputs, w.output(node.outputs[0]), options)
 
     return emit
 
 
-def _activation(kind: str) -> Callable[[_Writer, Node], None]:
-    def emit(w: _Writer, node: Node) -> None:
+def _activation(kind: str) -> Callable[[Writer, Node], None]:
+    def emit(w: Writer, node: Node) -> None:
         w.add(kind, [w.input(node.inputs[0])], w.output(node.outputs[0]))
 
     return emit
 
 
-def _leaky_relu(w: _Writer, node: Node) -> None:
+def _leaky_relu(w: Writer, node: Node) -> None:
     slope = node.attributes.get("alpha", 0.01)
     w.add("LEAKY_RELU", [w.input(node.inputs[0])], w.output(node.outputs[0]), "LeakyReluOptions", alpha=slope)
 
 
-def _softmax(w: _Writer, node: Node) -> None:
+def _softmax(w: Writer, node: Node) -> None:
     shape = w.shapes[node.inputs[0]]
     if len(shape) == 4 or node.attributes.get("axis", -1) not in (-1, len(shape) - 1):
         raise BenchError(f"{node.op}: found axis {node.attributes.get('axis', -1)} of {shape}, allowed the last of two")
@@ -273,53 +172,77 @@ def _softmax(w: _Writer, node: Node) -> None:
         w.add("LOG_SOFTMAX", [source], target, "LogSoftmaxOptions")
 
 
-def _global_average(w: _Writer, node: Node) -> None:
+def _global_average(w: Writer, node: Node) -> None:
     axes = w.constant(np.array([1, 2], dtype=np.int32))
     w.add("MEAN", [w.input(node.inputs[0]), axes], w.output(node.outputs[0]), "ReducerOptions", keepDims=True)
 
 
-def _transposed(w: _Writer, source: int, shape: Sequence[int], order: tuple[int, ...]) -> int:
+def _transposed(w: Writer, source: int, shape: Sequence[int], order: tuple[int, ...]) -> int:
     target = w.tensor([shape[axis] for axis in order])
     w.add("TRANSPOSE", [source, w.constant(np.array(order, dtype=np.int32))], target, "TransposeOptions")
     return target
 
 
-def _reshape(w: _Writer, node: Node) -> None:
+def _clip(w: Writer, node: Node) -> None:
+    low, high = clip_bounds(node, w.graph.constants)
+    source = w.input(node.inputs[0])
+    if (low, high) == (0, 6):
+        w.add("RELU6", [source], w.output(node.outputs[0]))
+        return
+    target = w.output(node.outputs[0])
+    middle = w.tensor(w.tensors[target].shape)
+    w.add("MAXIMUM", [source, w.constant(np.array([low], dtype=np.float32))], middle, "MaximumMinimumOptions")
+    w.add("MINIMUM", [middle, w.constant(np.array([high], dtype=np.float32))], target, "MaximumMinimumOptions")
+
+
+def _reduce_mean(w: Writer, node: Node) -> None:
+    rank, keep = len(w.shapes[node.inputs[0]]), bool(node.attributes.get("keepdims", 1))
+    axes = sorted(axis % rank for axis in reduced_axes(node, w.graph.constants))
+    if rank == 4 and not keep and axes != [2, 3]:
+        raise BenchError(f"ReduceMean: found axes {axes} that are dropped, allowed [2, 3] or keepdims")
+    places = [TO_NHWC.index(axis) if rank == 4 else axis for axis in axes]
+    inputs = [w.input(node.inputs[0]), w.constant(np.array(places, dtype=np.int32))]
+    w.add("MEAN", inputs, w.output(node.outputs[0]), "ReducerOptions", keepDims=keep)
+
+
+def _reshape(w: Writer, node: Node) -> None:
     """Flatten and Reshape: ONNX's order before, NHWC again after; a transpose only where it moves something."""
     before, after = w.shapes[node.inputs[0]], w.shapes[node.outputs[0]]
     source = w.input(node.inputs[0])
     if len(before) == 4 and before[1] > 1 and before[2] * before[3] > 1:
-        source = _transposed(w, source, [before[axis] for axis in _TO_NHWC], _TO_NCHW)
+        source = _transposed(w, source, [before[axis] for axis in TO_NHWC], _TO_NCHW)
     shape = w.constant(np.array(after, dtype=np.int32))
     if len(after) == 4:
         middle = w.tensor(after)
         w.add("RESHAPE", [source, shape], middle, "ReshapeOptions", newShape=list(after))
-        order = w.constant(np.array(_TO_NHWC, dtype=np.int32))
+        order = w.constant(np.array(TO_NHWC, dtype=np.int32))
         w.add("TRANSPOSE", [middle, order], w.output(node.outputs[0]), "TransposeOptions")
     else:
         w.add("RESHAPE", [source, shape], w.output(node.outputs[0]), "ReshapeOptions", newShape=list(after))
 
 
-def _concat(w: _Writer, node: Node) -> None:
+def _concat(w: Writer, node: Node) -> None:
     rank = len(w.shapes[node.outputs[0]])
     axis = node.attributes["axis"] % rank
-    axis = _TO_NHWC.index(axis) if rank == 4 else axis
+    axis = TO_NHWC.index(axis) if rank == 4 else axis
     inputs = [w.input(name) for name in node.inputs]
     w.add("CONCATENATION", inputs, w.output(node.outputs[0]), "ConcatenationOptions", axis=axis)
 
 
-def _identity(w: _Writer, node: Node) -> None:
+def _identity(w: Writer, node: Node) -> None:
     w.values[node.outputs[0]] = w.input(node.inputs[0])
 
 
-OPERATORS: Mapping[str, Callable[[_Writer, Node], None]] = MappingProxyType(
+OPERATORS: Mapping[str, Callable[[Writer, Node], None]] = MappingProxyType(
     {
         "Add": _elementwise("ADD", "AddOptions"),
         "AveragePool": _pool,
         "BatchNormalization": _batch_norm,
+        "Clip": _clip,
         "Concat": _concat,
         "Conv": _conv,
         "Div": _elementwise("DIV", "DivOptions"),
+        "Dropout": _identity,
         "Flatten": _reshape,
         "Gemm": _gemm,
         "GlobalAveragePool": _global_average,
@@ -329,6 +252,7 @@ OPERATORS: Mapping[str, Callable[[_Writer, Node], None]] = MappingProxyType(
         "MatMul": _matmul,
         "MaxPool": _pool,
         "Mul": _elementwise("MUL", "MulOptions"),
+        "ReduceMean": _reduce_mean,
         "Relu": _activation("RELU"),
         "Reshape": _reshape,
         "Sigmoid": _activation("LOGISTIC"),
@@ -342,6 +266,16 @@ OPERATORS: Mapping[str, Callable[[_Writer, Node], None]] = MappingProxyType(
 _FUSED = ("Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool")
 
 
+def _fused_activation(w: Writer, node: Node) -> Any:
+    """The activation that the operator before can take over, or None."""
+    kinds = w.schema.ActivationFunctionType
+    if node.op == "Relu":
+        return kinds.RELU
+    if node.op == "Clip" and clip_bounds(node, w.graph.constants) == (0, 6):
+        return kinds.RELU6
+    return None
+
+
 def tflite_of_onnx(path: Path) -> bytes:
     """Convert a plain ONNX file with a fixed batch size.
 
@@ -353,8 +287,8 @@ def tflite_of_onnx(path: Path) -> bytes:
     Returns
     -------
     bytes
-        A float32 .tflite file; input and output of four axes are NHWC. A Relu whose input nobody else reads becomes
-        the activation of the operator before it.
+        A float32 .tflite file; input and output of four axes are NHWC. A Relu, or a Clip to 0 and 6, whose input
+        nobody else reads becomes the activation of the operator before it.
 
     Raises
     ------
@@ -373,7 +307,7 @@ def tflite_of_onnx(path: Path) -> bytes:
     for node in graph.nodes:
         for name in node.inputs:
             readers[name] = readers.get(name, 0) + 1
-    writer = _Writer(graph, shapes)
+    writer = Writer(graph, shapes)
     writer.output(graph.input)
     makers = {node.outputs[0]: node.op for node in graph.nodes}
     last: dict[str, Any] = {}
@@ -381,11 +315,11 @@ def tflite_of_onnx(path: Path) -> bytes:
         if node.op not in OPERATORS:
             raise BenchError(f"operator: found {node.op}, allowed {', '.join(OPERATORS)}")
         source = node.inputs[0]
-        if node.op == "Relu" and readers[source] == 1 and makers.get(source) in _FUSED:
-            last[source].builtinOptions.fusedActivationFunction = writer.schema.ActivationFunctionType.RELU
+        fused = _fused_activation(writer, node) if readers[source] == 1 and makers.get(source) in _FUSED else None
+        if fused is not None:
+            last[source].builtinOptions.fusedActivationFunction = fused
             writer.values[node.outputs[0]] = writer.values[source]
         else:
             OPERATORS[node.op](writer, node)
-            if writer.operators:
-                last[node.outputs[0]] = writer.operators[-1]
+            last[node.outputs[0]] = writer.operators[-1] if writer.operators else None
     return writer.dumps()

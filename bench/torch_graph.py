@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.graph import Node, PlainGraph
+from bench.numpy_graph import clip_bounds, dense_of_groups, reduced_axes
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +96,6 @@ def _conv(b: Builder, node: Node) -> Any:
     dilations = list(node.attributes.get("dilations", (1,) * rank))
     groups = node.attributes.get("group", 1)
     if b.sparse:
-        from bench.numpy_graph import dense_of_groups
         from bench.torch_csr import conv2d_csr, to_csr
 
         if rank != 2:
@@ -177,8 +177,7 @@ def _pool(b: Builder, node: Node) -> Any:
 def _clip(b: Builder, node: Node) -> Any:
     import torch
 
-    low = node.attributes.get("min") if len(node.inputs) < 2 or not node.inputs[1] else float(b.constant(node, 1))
-    high = node.attributes.get("max") if len(node.inputs) < 3 or not node.inputs[2] else float(b.constant(node, 2))
+    low, high = clip_bounds(node, b.plain.constants)
     return b.call(torch.clamp, b.value(node.inputs[0]), low, high)
 
 
@@ -199,20 +198,11 @@ def _flatten(b: Builder, node: Node) -> Any:
     return b.call(torch.flatten, b.value(node.inputs[0]), 1)
 
 
-def _axes(b: Builder, node: Node) -> list[int]:
-    axes = node.attributes.get("axes")
-    if axes is None and len(node.inputs) > 1 and node.inputs[1]:
-        axes = b.constant(node, 1)
-    if axes is None:
-        raise BenchError(f"{node.op}: found no axes, allowed a constant list")
-    return [int(axis) for axis in axes]
-
-
 def _reduce_mean(b: Builder, node: Node) -> Any:
     import torch
 
     keep = bool(node.attributes.get("keepdims", 1))
-    return b.call(torch.mean, b.value(node.inputs[0]), _axes(b, node), keep)
+    return b.call(torch.mean, b.value(node.inputs[0]), list(reduced_axes(node, b.plain.constants)), keep)
 
 
 def _global_average(b: Builder, node: Node) -> Any:
@@ -225,7 +215,7 @@ def _global_average(b: Builder, node: Node) -> Any:
 def _squeeze(b: Builder, node: Node) -> Any:
     import torch
 
-    return b.call(torch.squeeze, b.value(node.inputs[0]), _axes(b, node))
+    return b.call(torch.squeeze, b.value(node.inputs[0]), list(reduced_axes(node, b.plain.constants)))
 
 
 def _concat(b: Builder, node: Node) -> Any:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 CONVERTED_TOLERANCE = 1e-4
-"""Largest difference from the reference, over the larger of 1 and its largest output, at which a time counts."""
+"""Largest difference from the reference, over its largest absolute output, at which a time counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Runtime:
     prepare : callable, optional
         `prepare(path, directory, options)` converts the file ahead of time, uncounted, and gives the file to load.
     tolerance : float
-        Largest allowed difference from the reference, over the larger of 1 and its largest absolute output.
+        Largest allowed difference from the reference, over its largest absolute output.
     """
 
     summary: str

@@ -14,7 +14,7 @@ from bench.runtimes import RUNTIMES
 from bench.runtimes.base import missing_cuda
 from compress.graph import graph_of_zoo
 
-NETWORKS = ("lenet-5", "mixed", "decoding")
+NETWORKS = ("lenet-5", "mixed", "mobile", "decoding")
 BATCH = 2
 
 
@@ -74,6 +74,31 @@ def _mixed(rng: np.random.Generator) -> onnx.ModelProto:
     return _model(nodes, constants, [3, 16, 16], 5)
 
 
+def _mobile(rng: np.random.Generator) -> onnx.ModelProto:
+    """What small mobile networks add: Clip in both forms, a strided depthwise convolution, a mean over the image."""
+    constants = {
+        "w1": rng.standard_normal((6, 3, 1, 1), dtype=np.float32),
+        "b1": rng.standard_normal(6, dtype=np.float32),
+        "w2": rng.standard_normal((6, 1, 3, 3), dtype=np.float32) / 3,
+        "w3": rng.standard_normal((4, 6), dtype=np.float32),
+        "zero": np.array(0, dtype=np.float32),
+        "six": np.array(6, dtype=np.float32),
+        "low": np.array(-0.5, dtype=np.float32),
+        "high": np.array(0.75, dtype=np.float32),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["x", "w1", "b1"], ["c1"]),
+        node("Clip", ["c1", "zero", "six"], ["a1"]),
+        node("Conv", ["a1", "w2"], ["c2"], pads=[1, 1, 1, 1], strides=[2, 2], group=6),
+        node("Clip", ["c2", "low", "high"], ["a2"]),
+        node("ReduceMean", ["a2"], ["m"], axes=[2, 3], keepdims=0),
+        node("Gemm", ["m", "w3"], ["g"], transB=1),
+        node("Softmax", ["g"], ["y"], axis=1),
+    ]
+    return _model(nodes, constants, [3, 8, 8], 4)
+
+
 def _decoding(rng: np.random.Generator, *, function: bool = False) -> onnx.ModelProto:
     """A weight that is looked up in a codebook when the file is loaded, on request inside a function."""
     constants = {
@@ -105,7 +130,7 @@ def _decoding(rng: np.random.Generator, *, function: bool = False) -> onnx.Model
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[BenchFile, ...]:
     folder, rng = tmp_path_factory.mktemp("networks"), np.random.default_rng(7)
-    models = (_lenet_5(rng), _mixed(rng), _decoding(rng))
+    models = (_lenet_5(rng), _mixed(rng), _mobile(rng), _decoding(rng))
     for name, model in zip(NETWORKS, models, strict=True):
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, folder / f"{name}.onnx")
@@ -177,7 +202,7 @@ def test_says_what_it_is(name: str) -> None:
         assert reason is None or (reason and "\n" not in reason)
 
 
-@pytest.mark.parametrize("network", ["lenet-5", "mixed"])
+@pytest.mark.parametrize("network", ["lenet-5", "mixed", "mobile"])
 def test_a_plain_file_keeps_its_operators(files: tuple[BenchFile, ...], network: str, tmp_path: Path) -> None:
     path = next(item.path for item in files if item.label == network)
     plain = read_model(plain_file(path, tmp_path, BATCH))

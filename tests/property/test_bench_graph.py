@@ -37,8 +37,10 @@ def conv_networks(draw: st.DrawFn) -> tuple[onnx.ModelProto, np.ndarray]:
     inputs = ["x", "w", "b"] if draw(st.booleans()) else ["x", "w"]
     convolution = {"pads": pads, "strides": strides, "dilations": dilations, "group": groups}
     nodes = [helper.make_node("Conv", inputs, ["c"], **convolution)]
-    activation = draw(st.sampled_from(["Relu", "LeakyRelu", "Tanh", "Sigmoid"]))
-    nodes.append(helper.make_node(activation, ["c"], ["a"]))
+    activation = draw(st.sampled_from(["Relu", "LeakyRelu", "Tanh", "Sigmoid", "Clip"]))
+    constants["low"] = np.array(-0.25, dtype=np.float32)
+    bounds = ["low", ""] if activation == "Clip" else []
+    nodes.append(helper.make_node(activation, ["c", *bounds], ["a"]))
     pool = draw(st.sampled_from(["MaxPool", "AveragePool", "GlobalAveragePool"]))
     window: dict[str, Any] = {} if pool == "GlobalAveragePool" else {"kernel_shape": [2, 2], "strides": strides}
     if pool != "GlobalAveragePool" and draw(st.booleans()):
