@@ -9,7 +9,7 @@ from compress.errors import CompressError, CorruptFileError, UnsupportedError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["all_graphs", "all_tensors", "nested_graphs", "read_onnx"]
+__all__ = ["all_graphs", "all_tensors", "external_bytes", "nested_graphs", "read_onnx"]
 
 _MIN_OPSET = 11
 
@@ -58,6 +58,21 @@ def read_onnx(path: Path) -> "onnx.ModelProto":
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise CorruptFileError(f"{path}: found a model that onnx.checker rejects ({first})") from error
     return model
+
+
+def external_bytes(path: Path) -> int:
+    """Bytes of the files that hold external data of a model that `read_onnx` accepts."""
+    import onnx
+
+    model = onnx.load_model(str(path), load_external_data=False)
+    places = {
+        entry.value
+        for tensor in all_tensors(model)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return sum((path.resolve().parent / place).stat().st_size for place in places)
 
 
 def all_graphs(model: "onnx.ModelProto") -> "Iterator[onnx.GraphProto | onnx.FunctionProto]":

@@ -1,0 +1,244 @@
+"""`compress onnx`: any ONNX file in, a smaller one out that stock runtimes load, checked before it is handed over."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.anyonnx import OnnxSettings, SharedTensor, Weight, find_weights, lift, read_onnx, share_tensor
+from compress.anyonnx.find import FLOATS
+from compress.anyonnx.read import external_bytes
+from compress.anyonnx.report import OnnxReport, TensorRow
+from compress.anyonnx.sharing import array_of, coded_bits
+from compress.errors import CompressError, UsageError
+from compress.files import write_whole
+from compress.observer import Observer, Silent
+from export import onnx_model
+from export.decoder import Part
+from jobs.onnx_probe import compare_outputs, digests_of, random_feeds, read_feeds, run_file
+
+__all__ = ["compress_onnx"]
+
+_SILENT = Silent()
+_WORTH_IT = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    weight: Weight
+    shared: SharedTensor
+    rms_error: float
+    digest: str
+
+
+def compress_onnx(
+    source: Path,
+    out: Path,
+    settings: OnnxSettings,
+    *,
+    calibration: Path | None = None,
+    observer: Observer = _SILENT,
+) -> OnnxReport:
+    """Share, code and rewrite the weights of an ONNX file.
+
+    The file written is loaded again in onnxruntime, in a process of its own: its decoder must give every promised
+    tensor bit for bit and the network must run. Otherwise it is removed.
+
+    Parameters
+    ----------
+    source, out : Path
+    settings : OnnxSettings
+    calibration : Path or None
+        Inputs (.npz) on which output errors are measured; None takes random ones.
+    observer : Observer
+
+    Raises
+    ------
+    CompressError
+        The file is unfit, cannot be written, or did not turn out as promised.
+    """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"out: found the input file {out}, allowed another one")
+    if not out.parent.is_dir():
+        raise CompressError(f"{out}: found no directory {out.parent}, allowed one that is there")
+    model = read_onnx(source)
+    before = source.stat().st_size + external_bytes(source)
+    weights, reasons = find_weights(model)
+    if not weights and not reasons:
+        raise CompressError(f"{source}: found no float weights of 256 elements or more, allowed a model with some")
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="compress-onnx-") as folder:
+        feeds = Path(folder) / "feeds.npz"
+        if calibration is not None:
+            read_feeds(calibration, model, feeds)
+            error_on = str(calibration)
+        else:
+            random_feeds(source, feeds)
+            error_on = "random inputs"
+            notes.append("output errors were measured on random inputs: --calibration measures them on real ones")
+        coded, rows = _share_all(weights, settings, observer)
+        rows += [_left_row(label, reason) for label, reason in reasons.items()]
+        if not coded:
+            raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
+        names = lift(model, [item.weight for item in coded])
+        parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
+        content, plan, nodes = onnx_model.dumps(
+            model, parts, functions=settings.functions, max_load_memory=settings.max_load_memory
+        )
+        del model
+        if len(content) >= before:
+            raise CompressError(f"{source}: found {before} bytes, {len(content)} coded, allowed a file that shrinks")
+        forced = {item.weight.label for name, item in zip(names, coded, strict=True) if name in plan.forced}
+        if forced:
+            notes.append(f"{len(forced)} tensors have fixed-width codes: Huffman's would take more memory at load")
+        write_whole(out, content)
+        try:
+            alone = Path(folder) / "decoder.onnx"
+            elements = {name: item.weight.element for name, item in zip(names, coded, strict=True)}
+            alone.write_bytes(onnx_model.decoder_alone(content, elements, nodes))
+            del content
+            _check_decoder(alone, coded, out)
+            observer.progress("check", 1, 3)
+            ours = run_file(out, feeds, Path(folder) / "ours.npz")
+            observer.progress("check", 2, 3)
+            theirs = run_file(source, feeds, Path(folder) / "theirs.npz")
+            observer.progress("check", 3, 3)
+            error = compare_outputs(theirs.outputs, ours.outputs)
+            _check_error(error.worst, settings, coded, out)
+        except BaseException:
+            out.unlink(missing_ok=True)
+            raise
+    return OnnxReport(
+        tensors=tuple(_forced_row(row) if row.label in forced else row for row in rows),
+        bytes_before=before,
+        bytes_after=out.stat().st_size,
+        worst_error=error.worst,
+        mean_error=error.mean,
+        error_on=error_on,
+        load_s=(theirs.load_s, ours.load_s),
+        load_peak_bytes=(theirs.load_peak_bytes, ours.load_peak_bytes),
+        run_s=(theirs.run_s, ours.run_s),
+        estimated_load_memory=plan.memory,
+        max_load_memory=plan.max_load_memory,
+        notes=tuple(notes),
+    )
+
+
+def _share_all(
+    weights: Sequence[Weight], settings: OnnxSettings, observer: Observer
+) -> tuple[list[_Coded], list[TensorRow]]:
+    """Code every weight that shrinks; the data of those that do leave the model, so that both are not held at once."""
+    coded, rows = [], []
+    for number, weight in enumerate(weights, 1):
+        array = array_of(weight)
+        shared = share_tensor(
+            array,
+            bits=settings.bits,
+            sparsity=settings.sparsity if weight.element in FLOATS else 0.0,
+            keep_zeros=settings.keep_zeros,
+            lossless=settings.lossless,
+            channel_axis=weight.channel_axis,
+            channels_per_group=settings.channels_per_group,
+        )
+        if shared is None:
+            rows.append(_left_row(weight.label, "more than 256 distinct values", weight))
+        elif (coded_bytes := int(coded_bits(shared) / 8)) > _WORTH_IT * weight.dense_bytes:
+            rows.append(_left_row(weight.label, "would not shrink", weight))
+        else:
+            dense = shared.dense()
+            rms = _rms_error(array, dense)
+            coded.append(_Coded(weight, shared, rms, _digest(dense, weight.element)))
+            rows.append(_row(weight, shared, coded_bytes, rms))
+            weight.tensor.ClearField("raw_data")
+            weight.tensor.ClearField("float_data")
+        observer.progress("share", number, len(weights))
+    return coded, rows
+
+
+def _part(name: str, item: _Coded) -> Part:
+    shared = item.shared
+    return Part(
+        name=name,
+        shape=shared.shape,
+        positions=shared.positions,
+        codes=shared.codes,
+        codebooks=shared.codebooks,
+        group_size=shared.group_size,
+        order=shared.order,
+        element=item.weight.element if item.weight.element in ("INT4", "UINT4") else None,
+    )
+
+
+def _digest(array: Any, element: str) -> str:
+    plain = array.astype(np.float32) if element == "BFLOAT16" else array
+    return hashlib.sha256(np.ascontiguousarray(plain).tobytes()).hexdigest()
+
+
+def _rms_error(array: Any, dense: Any) -> float:
+    wanted = array.reshape(-1).astype(np.float32, copy=False)
+    changed = dense.reshape(-1).astype(np.float32, copy=False) - wanted
+    scale = float(np.dot(wanted, wanted))
+    return (float(np.dot(changed, changed)) / scale) ** 0.5 if scale else 0.0
+
+
+def _check_decoder(alone: Path, coded: Sequence[_Coded], out: Path) -> None:
+    found = digests_of(alone)
+    wrong = [item.weight.label for item, digest in zip(coded, found.values(), strict=True) if digest != item.digest]
+    if wrong:
+        raise CompressError(f"{out}: decodes to other weights than were coded ({', '.join(wrong)}), removed")
+
+
+def _check_error(worst: float, settings: OnnxSettings, coded: Sequence[_Coded], out: Path) -> None:
+    if not np.isfinite(worst):
+        raise CompressError(f"{out}: gives NaN, infinity or other shapes where the original does not, removed")
+    if settings.max_error is not None and worst > settings.max_error:
+        raise CompressError(f"{out}: output error {worst:.2e}, allowed {settings.max_error:.2e}; removed")
+    if all(item.shared.how == "lossless" for item in coded) and worst > _ROUNDING:
+        raise CompressError(f"{out}: output error {worst:.2e} though nothing was rounded, removed")
+
+
+_ROUNDING = 1e-4
+"""A runtime may fuse the same weights in another order: the outputs of a lossless file differ by no more."""
+
+
+def _row(weight: Weight, shared: SharedTensor, coded_bytes: int, rms: float) -> TensorRow:
+    present = shared.codes.size / weight.size
+    return TensorRow(
+        label=weight.label,
+        operators=weight.operators,
+        shape=weight.shape,
+        element=weight.element,
+        how=shared.how,
+        reason="",
+        bits=max(1, (shared.codebooks.shape[1] - 1).bit_length()),
+        zeros=1 - present,
+        dense_bytes=weight.dense_bytes,
+        coded_bytes=coded_bytes,
+        rms_error=rms,
+    )
+
+
+def _left_row(label: str, reason: str, weight: Weight | None = None) -> TensorRow:
+    return TensorRow(
+        label=label,
+        operators=weight.operators if weight else (),
+        shape=weight.shape if weight else (),
+        element=weight.element if weight else "",
+        how="left",
+        reason=reason,
+        bits=None,
+        zeros=0.0,
+        dense_bytes=weight.dense_bytes if weight else 0,
+        coded_bytes=weight.dense_bytes if weight else 0,
+        rms_error=0.0,
+    )
+
+
+def _forced_row(row: TensorRow) -> TensorRow:
+    from dataclasses import replace
+
+    return replace(row, reason="fixed width, for the memory at load")

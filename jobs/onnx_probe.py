@@ -1,0 +1,153 @@
+"""Run an ONNX file in onnxruntime, in a process of its own, and compare what two files give."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.errors import CompressError, UsageError
+
+__all__ = ["OutputError", "Probe", "compare_outputs", "digests_of", "random_feeds", "read_feeds", "run_file"]
+
+_WORKER = Path(__file__).with_name("onnx_worker.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a file did: seconds and peak bytes of loading, seconds of its quickest run, outputs by feed and name."""
+
+    load_s: float
+    load_peak_bytes: int
+    run_s: float | None
+    outputs: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputError:
+    """Differences as a fraction of the largest magnitude of the output that they are in.
+
+    Parameters
+    ----------
+    worst : float
+        Over all elements of all outputs.
+    mean : float
+        The output whose elements differ most on average.
+    """
+
+    worst: float
+    mean: float
+
+
+def random_feeds(model: Path, out: Path) -> None:
+    """Write random inputs of the declared shapes that the model takes.
+
+    Raises
+    ------
+    CompressError
+        onnxruntime does not load the model, or takes none of the sizes tried for its open axes.
+    """
+    answer = _call("feeds", model, out)
+    if not answer["feeds"]:
+        raise CompressError(f"{model}: takes no random input ({answer['reason']}), allowed with --calibration")
+
+
+def read_feeds(calibration: Path, model: Any, out: Path) -> None:
+    """Write the inputs of an .npz file, an array for every input: one feed, or a stack of feeds with one axis more.
+
+    Raises
+    ------
+    UsageError
+        Inputs are missing or unknown, or the arrays do not fit them.
+    CompressError
+        The file cannot be read.
+    """
+    stored = {initializer.name for initializer in model.graph.initializer}
+    ranks = {
+        value.name: len(value.type.tensor_type.shape.dim) for value in model.graph.input if value.name not in stored
+    }
+    try:
+        with np.load(calibration, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError) as error:
+        raise CompressError(f"{calibration}: cannot be read as .npz ({str(error).splitlines()[0]})") from error
+    if set(arrays) != set(ranks):
+        raise UsageError(f"calibration: found arrays {sorted(arrays)}, allowed the inputs {sorted(ranks)}")
+    stacked = {name: array.ndim == ranks[name] + 1 for name, array in arrays.items()}
+    counts = {len(arrays[name]) for name, many in stacked.items() if many}
+    wrong = [name for name, array in arrays.items() if not stacked[name] and array.ndim != ranks[name]]
+    if wrong or len(counts) > 1:
+        shapes = {name: array.shape for name, array in arrays.items()}
+        raise UsageError(
+            f"calibration: found shapes {shapes}, allowed axes {ranks}, or one axis of feeds more in front"
+        )
+    number = counts.pop() if counts else 1
+    np.savez(
+        out,
+        **{
+            f"{index}/{name}": array[index] if stacked[name] else array
+            for index in range(number)
+            for name, array in arrays.items()
+        },
+    )
+
+
+def run_file(model: Path, feeds: Path, out: Path) -> Probe:
+    """Load a file and run every feed.
+
+    Raises
+    ------
+    CompressError
+        onnxruntime refuses the file or a feed.
+    """
+    answer = _call("run", model, feeds, out)
+    with np.load(out, allow_pickle=False) as archive:
+        outputs = {name: archive[name] for name in archive.files}
+    return Probe(answer["load_s"], answer["load_peak_bytes"], answer["run_s"], outputs)
+
+
+def digests_of(model: Path) -> dict[str, str]:
+    """SHA-256 of the bytes of every output of a model that has no inputs."""
+    return {str(name): str(value) for name, value in _call("digest", model).items()}
+
+
+def compare_outputs(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> OutputError:
+    """How far `found` is from `wanted`; infinite where shapes, names or the places of NaN and infinity differ."""
+    if wanted.keys() != found.keys():
+        return OutputError(np.inf, np.inf)
+    worst = mean = 0.0
+    for name, array in wanted.items():
+        if array.shape != found[name].shape:
+            return OutputError(np.inf, np.inf)
+        expected, actual = array.astype(np.float64), found[name].astype(np.float64)
+        finite = np.isfinite(expected)
+        if (finite != np.isfinite(actual)).any():
+            return OutputError(np.inf, np.inf)
+        if not finite.any():
+            continue
+        largest = max(float(np.abs(expected[finite]).max()), float(np.finfo(np.float32).tiny))
+        differences = np.abs(actual[finite] - expected[finite]) / largest
+        worst, mean = max(worst, float(differences.max())), max(mean, float(differences.mean()))
+    return OutputError(worst, mean)
+
+
+def _call(verb: str, *arguments: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(_WORKER), verb, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, OMP_NUM_THREADS="1"),
+        check=False,
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = lines[-1].strip() if lines else f"the process ended with {done.returncode}"
+        raise CompressError(f"{arguments[0]}: onnxruntime refuses it ({reason})")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

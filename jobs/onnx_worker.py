@@ -1,0 +1,140 @@
+"""A process of its own in which onnxruntime loads and runs one ONNX file; run as a script, it imports nothing of ours.
+
+    python onnx_worker.py feeds MODEL FEEDS.npz       find random inputs that the model takes
+    python onnx_worker.py run MODEL FEEDS.npz OUT.npz load it, run every feed, keep the outputs
+    python onnx_worker.py digest MODEL                SHA-256 of every output of a model without inputs
+
+Prints one JSON object. Feeds are stored as "number/input"; outputs as "number/output".
+"""
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SIZES = (64, 32, 128, 256, 224, 512, 16, 8, 640, 1)
+_FEEDS = 4
+_TYPES = {
+    "float": np.float32,
+    "float16": np.float16,
+    "double": np.float64,
+    "int8": np.int8,
+    "uint8": np.uint8,
+    "int16": np.int16,
+    "uint16": np.uint16,
+    "int32": np.int32,
+    "uint32": np.uint32,
+    "int64": np.int64,
+    "uint64": np.uint64,
+    "bool": np.bool_,
+}
+
+
+def _load(path: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _random(inputs: Sequence[Any], batch: int, size: int, seed: int) -> dict[str, NDArray[Any]]:
+    generator = np.random.default_rng(seed)
+    feed = {}
+    for value in inputs:
+        kind = value.type.removeprefix("tensor(").removesuffix(")")
+        if kind not in _TYPES:
+            raise ValueError(f"input {value.name} is a {value.type}")
+        shape = []
+        for axis, length in enumerate(value.shape):
+            known = isinstance(length, int) and length > 0
+            shape.append(length if known else batch if axis == 0 else size)
+        dtype = np.dtype(_TYPES[kind])
+        drawn = generator.normal(size=shape) if dtype.kind == "f" else generator.integers(0, 2, size=shape)
+        feed[value.name] = np.asarray(drawn).astype(dtype)
+    return feed
+
+
+def _candidates() -> Iterator[tuple[int, int]]:
+    for size in _SIZES:
+        yield 1, size
+    for size in _SIZES:
+        yield size, size
+
+
+def feeds(model: str, out: str) -> dict[str, Any]:
+    session = _load(model)
+    inputs = session.get_inputs()
+    reason = "it has no sizes to try"
+    for batch, size in _candidates():
+        try:
+            chosen = [_random(inputs, batch, size, seed) for seed in range(_FEEDS)]
+            for feed in chosen:
+                session.run(None, feed)
+        except Exception as error:  # noqa: BLE001 - the runtime raises many kinds; the last one is reported
+            reason = str(error).strip().splitlines()[0]
+            continue
+        arrays = {f"{number}/{name}": array for number, feed in enumerate(chosen) for name, array in feed.items()}
+        np.savez(out, **arrays)
+        return {"feeds": len(chosen)}
+    return {"feeds": 0, "reason": reason}
+
+
+def run(model: str, stored: str, out: str) -> dict[str, Any]:
+    by_number: dict[int, dict[str, NDArray[Any]]] = {}
+    with np.load(stored, allow_pickle=False) as archive:
+        for key in archive.files:
+            number, name = key.split("/", 1)
+            by_number.setdefault(int(number), {})[name] = archive[key]
+    import onnxruntime  # noqa: F401 - its own weight is not the model's
+
+    before = _peak_bytes()
+    start = time.perf_counter()
+    session = _load(model)
+    load_s = time.perf_counter() - start
+    load_peak = _peak_bytes() - before
+    names = [value.name for value in session.get_outputs()]
+    outputs, taken = {}, []
+    for number, feed in sorted(by_number.items()):
+        start = time.perf_counter()
+        results = session.run(None, feed)
+        taken.append(time.perf_counter() - start)
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, np.ndarray) and result.dtype.kind in "fiub":
+                outputs[f"{number}/{name}"] = result
+    np.savez(out, **outputs)
+    return {"load_s": load_s, "load_peak_bytes": load_peak, "run_s": min(taken) if taken else None}
+
+
+def digest(model: str) -> dict[str, Any]:
+    session = _load(model)
+    names = [value.name for value in session.get_outputs()]
+    found = {}
+    for name in names:
+        [array] = session.run([name], {})
+        found[name] = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps({"feeds": feeds, "run": run, "digest": digest}[sys.argv[1]](*sys.argv[2:])))
