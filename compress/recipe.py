@@ -312,7 +312,8 @@ class Recipe(BaseModel):
         else:
             bits = "-".join(f"{key}{number}" for key, number in self.bits.items())
         pruned = "-".join(f"q{number:g}" for number in self.quality.values()) or f"s{self.sparsity:g}"
-        return f"{_file_name(self.network)}-{_file_name(self.data)}-{pruned}-b{bits}"
+        data, _, place = self.data.partition(":")
+        return f"{_file_name(self.network)}-{_file_name(f'{data}-{Path(place).name}')}-{pruned}-b{bits}"
 
 
 def _by_layer(numbers: Mapping[str, _Number], name: str, shape: tuple[int, ...], default: _Number) -> _Number:
