@@ -52,12 +52,12 @@ def chosen_runtimes(config: LatencyConfig) -> dict[str, Runtime]:
     else:
         names = [name for name in DEFAULT_RUNTIMES[config.device] if name in RUNTIMES]
     chosen = {name: RUNTIMES[name] for name in names}
-    for item in config.files:
-        if not any(item.path.suffix in runtime.suffixes for runtime in chosen.values()):
-            allowed = sorted({suffix for runtime in chosen.values() for suffix in runtime.suffixes})
-            raise BenchUsageError(f"{item.path.name}: found suffix {item.path.suffix or 'none'}, allowed "
-                                  f"{', '.join(allowed)} for {', '.join(chosen)}")  # fmt: skip
-    return {name: runtime for name, runtime in chosen.items() if suffixes.intersection(runtime.suffixes)}
+    taken = {name: runtime for name, runtime in chosen.items() if suffixes.intersection(runtime.suffixes)}
+    if not taken:
+        allowed = sorted({suffix for runtime in chosen.values() for suffix in runtime.suffixes})
+        raise BenchUsageError(f"files: found only {', '.join(sorted(suffixes))}, allowed {', '.join(allowed)} "
+                              f"for {', '.join(chosen)}")  # fmt: skip
+    return taken
 
 
 def reference_files(config: LatencyConfig) -> dict[str, Path]:
@@ -86,9 +86,16 @@ def _batch(config: LatencyConfig, shape: tuple[int | None, ...], batch_size: int
 
 
 def pairs_of(config: LatencyConfig) -> list[tuple[BenchFile, str]]:
-    """Every file with the name of every chosen runtime that takes its suffix, in the order of the tables."""
+    """Every file with every chosen runtime that takes its suffix, in the order of the tables.
+
+    A file that none of them takes comes with all of them, so that the tables say so.
+    """
     runtimes = chosen_runtimes(config)
-    return [(item, name) for item in config.files for name in runtimes if item.path.suffix in runtimes[name].suffixes]
+    pairs = []
+    for item in config.files:
+        names = [name for name in runtimes if item.path.suffix in runtimes[name].suffixes]
+        pairs += [(item, name) for name in names or runtimes]
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +207,10 @@ def open_contestants(
     for number, (item, name) in enumerate(pairs_of(config)):
         step(f"batch {batch_size}: load {item.label} in {name}")
         blank = Measurement(label=item.label, runtime=name, batch_size=batch_size, status="unavailable")
-        if (reason := RUNTIMES[name].available(config.device)) is not None:
+        reason = RUNTIMES[name].available(config.device)
+        if item.path.suffix not in RUNTIMES[name].suffixes:
+            reason = f"found suffix {item.path.suffix or 'none'}, allowed {', '.join(RUNTIMES[name].suffixes)}"
+        if reason is not None:
             entries.append(Entry(replace(blank, reason=reason), None))
             continue
         place = folder / str(number)

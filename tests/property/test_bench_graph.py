@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.errors import BenchError
 from bench.graph import PlainGraph, read_graph
 from bench.numpy_graph import numpy_function
+from bench.runtimes import RUNTIMES, LoadOptions
 from bench.runtimes.onnxruntime import reference
 from bench.torch_graph import torch_module
 
@@ -114,3 +116,34 @@ def test_all_interpreters_agree_with_onnxruntime(networks: st.SearchStrategy[Any
             np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5, err_msg=name)
 
     check()
+
+
+@pytest.mark.skipif(RUNTIMES["litert"].available("cpu") is not None, reason=str(RUNTIMES["litert"].available("cpu")))
+@pytest.mark.parametrize("networks", [conv_networks(), dense_networks()], ids=["conv", "dense"])
+def test_the_tflite_that_we_write_agrees_with_onnxruntime(networks: st.SearchStrategy[Any]) -> None:
+    litert = RUNTIMES["litert"]
+    refusals = ("Conv: found ", "AveragePool: found pads that are not counted")
+    measured = 0
+
+    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+    @given(networks)
+    def check(drawn: tuple[onnx.ModelProto, np.ndarray]) -> None:
+        nonlocal measured
+        model, x = drawn
+        _, expected = _expected(model, x)
+        options = LoadOptions(x, threads=1, device="cpu")
+        assert litert.prepare is not None
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "random.onnx"
+            onnx.save(model, path)
+            try:
+                session = litert.load(litert.prepare(path, Path(folder), options), options)
+            except BenchError as error:
+                assert str(error).startswith(refusals), error  # noqa: PT017 - a refusal is one of those
+                return
+            session.call()
+            np.testing.assert_allclose(session.read(), expected, rtol=1e-4, atol=1e-5)
+            measured += 1
+
+    check()
+    assert measured > 20

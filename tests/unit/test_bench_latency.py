@@ -180,9 +180,20 @@ def test_a_label_twice_is_refused(network: BenchFile) -> None:
 def test_a_file_that_no_runtime_takes(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.touch()
-    message = "model.pt: found suffix .pt, allowed .onnx for onnxruntime"
+    message = "files: found only .pt, allowed .onnx for onnxruntime"
     with pytest.raises(BenchUsageError, match=f"^{message}$"):
         measure_latency(LatencyConfig(files=(BenchFile("m", path),), runtimes=("onnxruntime",)))
+
+
+def test_a_file_that_no_runtime_takes_beside_one_that_is_taken(network: BenchFile, tmp_path: Path) -> None:
+    other = tmp_path / "model.tflite"
+    other.touch()
+    config = LatencyConfig(
+        files=(network, BenchFile("other", other)), runtimes=("onnxruntime",), batch_sizes=(1,), **FAST
+    )
+    measured, left_out = measure_latency(config).measurements
+    assert (measured.status, left_out.status) == ("measured", "unavailable")
+    assert left_out.reason == "found suffix .tflite, allowed .onnx"
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
