@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from export.c.text import number
 
-__all__ = ["unrolled"]
+__all__ = ["Group", "loop", "unrolled"]
 
 _REGISTERS = 26
 """Accumulators that leave room for the inputs among 32 vector registers."""
@@ -33,7 +33,18 @@ class _Shape:
     statements: int
 
 
-def _cost(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int, vectors: int) -> _Shape | None:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Output channels from `start` on that one function computes together, `vectors` vectors of positions a call."""
+
+    definition: str
+    function: str
+    start: int
+    count: int
+    vectors: int
+
+
+def _cost(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int, vectors: int) -> _Shape:
     """What a block shape costs on a core with two 512-bit multiply-adds and two loads a cycle.
 
     Code beyond about 8 kB leaves the decoded-instruction cache and comes in at about 18 bytes a cycle.
@@ -65,7 +76,7 @@ def unrolled(
     padded: int,
     *,
     always: bool,
-) -> tuple[str, str] | None:
+) -> list[Group] | None:
     """Blocks of straight-line code for the nonzeros of a convolution, or None where a table serves better.
 
     Parameters
@@ -80,30 +91,30 @@ def unrolled(
     always : bool
         Write it out however long it gets.
     """
-    shapes = [shape for vectors in (1, 2, 3, 4) if (shape := _cost(matrix, offsets, padded, vectors)) is not None]
+    shapes = [_cost(matrix, offsets, padded, vectors) for vectors in (1, 2, 3, 4)]
     best = min(shapes, key=lambda shape: (shape.cycles, shape.statements))
     if best.statements > _LIMIT and not always:
         return None
-    functions, calls = [], []
-    reach = best.vectors * _LANES
+    groups = []
     for start in range(0, len(matrix), best.channels):
         rows = range(start, min(len(matrix), start + best.channels))
-        functions.append(_block(f"{name}_from_{start}", matrix, offsets, bias, rows, best.vectors))
-        if best.vectors > 1 and padded % reach:
-            functions.append(_block(f"{name}_from_{start}_last", matrix, offsets, bias, rows, 1))
-        calls.append(_loop(f"{name}_from_{start}", padded, best.vectors, start))
-    return "".join(functions), "\n".join(calls)
+        function = f"{name}_from_{start}"
+        definition = _block(function, matrix, offsets, bias, rows, best.vectors)
+        if padded % (best.vectors * _LANES):
+            definition += _block(f"{function}_last", matrix, offsets, bias, rows, 1)
+        groups.append(Group(definition, function, start, len(rows), best.vectors))
+    return groups
 
 
-def _loop(function: str, padded: int, vectors: int, start: int) -> str:
+def loop(group: Group, x: str, y: str, padded: int) -> str:
     """Whole blocks, then single vectors where the planes end inside a block; the planes end at whole vectors."""
-    plane = f" + {start * padded}" if start else ""
-    step = f"{vectors} * LANES" if vectors > 1 else "LANES"
-    text = f"for (int p = 0; p + {step} <= {padded}; p += {step}) {function}({{0}} + p, {{1}}{plane} + p, {padded});"
-    if vectors > 1 and padded % (vectors * _LANES):
+    step = f"{group.vectors} * LANES" if group.vectors > 1 else "LANES"
+    function = group.function
+    text = f"for (int p = 0; p + {step} <= {padded}; p += {step}) {function}({x} + p, {y} + p, {padded});"
+    if padded % (group.vectors * _LANES):
         text += (
             f"\nfor (int p = {padded} / ({step}) * ({step}); p < {padded}; p += LANES) "
-            f"{function}_last({{0}} + p, {{1}}{plane} + p, {padded});"
+            f"{function}_last({x} + p, {y} + p, {padded});"
         )
     return text
 

@@ -74,7 +74,10 @@ def _columns_code(name: str, step: Convolution, layout: _Columns) -> str:
             if end > first:
                 source = f"{sx} * i" if sx > 1 else "i"
                 where = shift + first * sx
-                copy.append(f"for (int i = 0; i < {end - first}; ++i) r[{first} + i] = q[{where} + {source}];")
+                if sx == 1 and end - first >= ALIGN:
+                    copy.append(f"move(r + {first}, q + {where}, {end - first});")
+                else:
+                    copy.append(f"for (int i = 0; i < {end - first}; ++i) r[{first} + i] = q[{where} + {source}];")
             if end < out_width:
                 copy.append(f"for (int i = {end}; i < {out_width}; ++i) r[i] = 0.0f;")
             first_row = max(0, -((phase - top) // sy) if phase < top else 0)
@@ -87,9 +90,8 @@ def _columns_code(name: str, step: Convolution, layout: _Columns) -> str:
             if end_row > first_row:
                 start = (first_row * sy + phase - top) * width
                 lines.append(f"            const float *q = x + {start};")
-                lines.append(
-                    f"            for (int j = 0; j < {end_row - first_row}; ++j, r += {out_width}, q += {sy * width}) {{"
-                )
+                count = end_row - first_row
+                lines.append(f"            for (int j = 0; j < {count}; ++j, r += {out_width}, q += {sy * width}) {{")
                 lines += ["                " + text for text in copy]
                 lines.append("            }")
             if end_row < layout.rows:
@@ -113,45 +115,49 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     layout = _layout(step)
     positions = step.outside[1] * step.outside[2]
     padded = round_up(positions, ALIGN)
-    channels = step.outside[0]
     direct = step.pool is None and padded == positions
-    kernel, call = _kernel(name, step, layout, padded, weights, unroll)
-    definitions, calls = [kernel], []
+    finish = None if direct else step.size // step.outside[0]
+    definitions, calls = [], []
     column_floats = round_up(layout.size, ALIGN)
     source = "{x}"
     if not layout.identity:
-        definitions.insert(0, _columns_code(name, step, layout))
+        definitions.append(_columns_code(name, step, layout))
         calls.append(f"{name}_columns({{x}}, {{s}});")
         source = "{s}"
-    planes = "{y}" if direct else f"{{s}} + {column_floats}"
-    calls.append(call.format(source, planes))
     if not direct:
-        body = pool.over_planes(name, step, padded)
-        definitions.append(body)
-        calls.append(f"{name}_planes({planes}, {{y}});")
-    elif step.activation is not None:
-        calls.append(activate("{y}", step.size, step.activation))
-    scratch = column_floats + (0 if direct else channels * padded)
-    return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=layout.identity)
+        definitions.append(pool.over_planes(name, step, padded))
+    plane = f"{{s}} + {column_floats}"
 
-
-def _kernel(name: str, step: Convolution, layout: _Columns, padded: int, weights: str, unroll: str) -> tuple[str, str]:
-    """Definitions of the kernel and the call of it, with two places for its input and its planes."""
     scale = np.ones(len(step.weight), np.float32) if step.scale is None else step.scale
     shared = weights == "codes"
     values = step.weight if shared else step.weight * scale[:, None, None, None]
     matrix = values.reshape(len(values), -1)
     offsets = layout.offsets.reshape(len(values), -1)
-    table, table_call = tables.convolution_table(
-        name, matrix, offsets, step.bias, scale if shared else None, padded, shared
-    )
-    blocked = None
+    groups = None
     if unroll != "none" and not shared:
-        blocked = blocks.unrolled(name, matrix, offsets, step.bias, padded, always=unroll == "full")
-    if blocked is None:
-        return table, table_call
-    if unroll == "full":
-        return blocked[0], blocked[1]
-    # Elsewhere the registers would spill: the table is the better program there.
-    both = f"#if WIDE\n{blocked[0]}#else\n{table}#endif\n"
-    return both, f"\n#if WIDE\n{blocked[1]}\n#else\n{table_call}\n#endif"
+        groups = blocks.unrolled(name, matrix, offsets, step.bias, padded, always=unroll == "full")
+    written, written_calls = [], []
+    for group in groups or []:
+        written.append(group.definition)
+        if finish is None:
+            written_calls.append(blocks.loop(group, source, f"{{y}} + {group.start * padded}", padded))
+        else:
+            written_calls.append(blocks.loop(group, source, plane, padded))
+            written_calls.append(f"{name}_planes({plane}, {{y}} + {group.start * finish}, {group.count});")
+    if groups is None or unroll != "full":
+        factor = scale if shared else None
+        table = tables.convolution_table(name, matrix, offsets, step.bias, factor, padded, finish, shared)
+        call = f"{name}_rows({source}, {{y}}{'' if direct else ', ' + plane});"
+        # Where there are fewer registers, blocks would spill: the table is the better program there.
+        definitions += ["#if WIDE\n", *written, "#else\n", table, "#endif\n"] if groups else [table]
+        calls += ["#if WIDE", *written_calls, "#else", call, "#endif"] if groups else [call]
+    else:
+        definitions += written
+        calls += written_calls
+    done = not direct and (pool.activates(step) or step.activation is None)
+    if step.activation is not None and not done:
+        calls.append(activate("{y}", step.size, step.activation))
+    together = 1 if direct else max((group.count for group in groups or []), default=1)
+    scratch = column_floats + (0 if direct else together * padded)
+    past = 0 if direct else pool.PAST
+    return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=layout.identity, writes_past=past)

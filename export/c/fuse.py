@@ -28,14 +28,15 @@ def fuse(program: Program) -> Program:
             steps.append(step)
         else:
             steps[source] = joined
-    return replace(program, steps=tuple(_convolution_as_linear(step) for step in steps))
+    linear = tuple(_convolution_as_linear(step) for step in steps)
+    return replace(program, steps=arrange(linear, program.output))
 
 
 def _join(first: Step, second: Step) -> Step | None:
     if not isinstance(first, Convolution | Linear):
         return None
     plain = first.activation is None and not (isinstance(first, Convolution) and first.pool is not None)
-    if isinstance(second, Affine) and plain and (isinstance(first, Convolution) or first.rows == 1):
+    if isinstance(second, Affine) and plain and len(second.scale) == len(first.bias) and _per_row(first):
         scale = np.ones(len(first.bias), np.float32) if first.scale is None else first.scale
         bias = first.bias.astype(np.float64) * second.scale + second.bias
         return replace(
@@ -50,8 +51,8 @@ def _join(first: Step, second: Step) -> Step | None:
             return None
         if second.constant.size > 1 and second.constant.shape[-1] != len(first.bias):
             return None
-        bias = (first.bias + second.constant.reshape(-1)).astype(np.float32)
-        return replace(first, output=second.output, bias=bias)
+        summed = (first.bias + second.constant.reshape(-1)).astype(np.float32)
+        return replace(first, output=second.output, bias=summed)
     if isinstance(second, Pointwise) and first.activation is None:
         return replace(first, output=second.output, activation=second.activation)
     if isinstance(second, Pool) and isinstance(first, Convolution) and first.pool is None:
@@ -59,6 +60,33 @@ def _join(first: Step, second: Step) -> Step | None:
         if monotone and second.window.inside == first.outside[1:]:
             return replace(first, output=second.output, shape=second.shape, pool=second.window)
     return None
+
+
+def _per_row(step: Convolution | Linear) -> bool:
+    """Whether the first axis of the result is that of the weight."""
+    return isinstance(step, Convolution) or step.rows == 1
+
+
+def arrange(steps: tuple[Step, ...], output: str) -> tuple[Step, ...]:
+    """Order the rows of a fully connected layer by their nonzeros where only another such layer reads them.
+
+    Rows of like length then stand together, and the reader's columns are permuted to match: no result changes.
+    """
+    arranged = list(steps)
+    uses = Counter(name for step in steps for name in step.inputs)
+    for i, first in enumerate(steps[:-1]):
+        second = arranged[i + 1]
+        if not isinstance(first, Linear) or not isinstance(second, Linear) or first.rows != 1 or second.rows != 1:
+            continue
+        if second.inputs[0] != first.output or uses[first.output] != 1 or first.output == output:
+            continue
+        first = arranged[i]
+        assert isinstance(first, Linear)
+        order = np.argsort(-np.count_nonzero(first.weight, axis=1), kind="stable")
+        scale = None if first.scale is None else first.scale[order]
+        arranged[i] = replace(first, weight=first.weight[order], scale=scale, bias=first.bias[order])
+        arranged[i + 1] = replace(second, weight=np.ascontiguousarray(second.weight[:, order]))
+    return tuple(arranged)
 
 
 def _convolution_as_linear(step: Step) -> Step:

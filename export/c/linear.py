@@ -17,18 +17,22 @@ _LANES_LIMIT = 4_000_000
 """Nonzeros beyond which arranging lanes takes too long for what it gains."""
 
 
+_IDLE = 32
+"""Code of a lane that has nothing to do: BUSY makes its weight zero."""
+
+
 def _values(step: Linear) -> NDArray[np.float32]:
     return step.weight if step.scale is None else (step.weight * step.scale[:, None]).astype(np.float32)
 
 
 def _is_dense(step: Linear, weights: str) -> bool:
-    return weights == "float" and np.count_nonzero(step.weight) >= DENSE_FROM * step.weight.size
+    return weights == "float" and int(np.count_nonzero(step.weight)) >= DENSE_FROM * step.weight.size
 
 
 def linear(name: str, step: Linear, *, weights: str, unroll: str) -> Piece:
     """The code of a fully connected layer and its activation; options as in `dumps`."""
     count, columns = step.weight.shape
-    past = False
+    past, writes = False, 0
     if unroll == "full" and weights == "float":
         definitions, function = _text(name, step), f"{name}"
     elif _is_dense(step, weights):
@@ -37,7 +41,7 @@ def linear(name: str, step: Linear, *, weights: str, unroll: str) -> Piece:
         function = name
         data, definitions = _table(name, step, weights == "codes")
         if weights == "float" and unroll == "some" and np.count_nonzero(step.weight) <= _LANES_LIMIT:
-            past = True
+            past, writes = True, 16
             data = f"#if TILE || !PERMUTES\n{data}#endif\n"
             definitions = f"#if PERMUTES\n{_lanes(name, step)}#else\n{definitions}#endif\n"
         definitions = data + definitions
@@ -47,7 +51,7 @@ def linear(name: str, step: Linear, *, weights: str, unroll: str) -> Piece:
         call = f"for (int r = 0; r < {step.rows}; ++r) {function}({{x}} + r * {columns}, {{y}} + r * {count});"
     if step.activation is not None:
         call += "\n" + activate("{y}", step.size, step.activation)
-    return Piece(definitions, call, reads_past=past)
+    return Piece(definitions, call, reads_past=past, writes_past=writes)
 
 
 def _table(name: str, step: Linear, shared: bool) -> tuple[str, str]:
@@ -89,38 +93,55 @@ def _dense(name: str, step: Linear) -> str:
 
 
 def _lanes(name: str, step: Linear) -> str:
+    """Sixteen rows in the lanes of a register; each step permutes 32 inputs into them."""
     form = packing.lanes(_values(step))
-    count = len(step.weight)
+    count, columns = step.weight.shape
     rows = np.where(form.order < 0, count, form.order)
-    bias = np.r_[step.bias, np.float32(0)][rows]
-    last = f"if ({name}_lane_row[i] < {count}) " if (form.order < 0).any() else ""
-    return (
-        array(f"{name}_lane_row", rows, index_type(count))
-        + array(f"{name}_lane_bias", bias, "float")
-        + array(f"{name}_lane_steps", form.counts, index_type(int(form.counts.max(initial=0))))
-        + array(f"{name}_lane_at", form.windows, index_type(step.weight.shape[1]))
-        + array(f"{name}_lane", form.lanes, "uint8_t", aligned=True)
-        + array(f"{name}_lane_w", form.weights, "float", aligned=True)
-        + f"""static void {name}(const float *restrict x, float *restrict y) {{
-    const {index_type(step.weight.shape[1])} *at = {name}_lane_at;
+    in_order = bool((form.order[:count] == np.arange(count)).all())
+    at, steps = index_type(columns), index_type(int(form.counts.max(initial=0)))
+    book = np.unique(form.weights[form.weights != 0])
+    shared = book.size <= 32
+    definitions = array(f"{name}_lane_bias", np.r_[step.bias, np.float32(0)][rows], "float", aligned=True)
+    definitions += array(f"{name}_lane_steps", form.counts, steps)
+    definitions += array(f"{name}_lane_at", form.windows, at)
+    definitions += array(f"{name}_lane", form.lanes, "uint8_t", aligned=True)
+    if shared:
+        padded = np.zeros(32, dtype=np.float32)
+        padded[: book.size] = book
+        definitions += array(f"{name}_lane_book", padded, "float", aligned=True)
+        codes = np.where(form.weights != 0, np.searchsorted(book, form.weights), _IDLE)
+        definitions += array(f"{name}_lane_code", codes, "uint8_t", aligned=True)
+        kind, table = "uint8_t", f"{name}_lane_code"
+        opening = f"\n    const vec low = LOAD({name}_lane_book), high = LOAD({name}_lane_book + 16);"
+        weight = "BUSY(PERMUTE(low, high, w + {0}), w + {0})"
+    else:
+        definitions += array(f"{name}_lane_w", form.weights, "float", aligned=True)
+        kind, table, opening, weight = "float", f"{name}_lane_w", "", "LOAD(w + {0})"
+    last = f"STORE(y + 16 * b, LOAD({name}_lane_bias + 16 * b) + ((a0 + a1) + (a2 + a3)));"
+    if not in_order:
+        definitions += array(f"{name}_lane_row", rows, index_type(count))
+        last = f"""float sum[16];
+        STORE(sum, LOAD({name}_lane_bias + 16 * b) + ((a0 + a1) + (a2 + a3)));
+        for (int i = 0; i < 16; ++i) y[{name}_lane_row[16 * b + i]] = sum[i];"""
+    sums = "\n            ".join(
+        f"a{i} += {weight.format(16 * i)} * PERMUTE(LOAD(x + at[{2 * i}]), LOAD(x + at[{2 * i + 1}]), lane + {16 * i});"
+        for i in range(packing.STEPS)
+    )
+    side = packing.STEPS
+    advance = f"k -= {side}, at += {2 * side}, lane += {16 * side}, w += {16 * side}"
+    return f"""{definitions}static void {name}(const float *restrict x, float *restrict y) {{
+    const {at} *at = {name}_lane_at;
     const uint8_t *lane = {name}_lane;
-    const float *w = {name}_lane_w;
+    const {kind} *w = {table};{opening}
     for (int b = 0; b < {form.counts.size}; ++b) {{
-        vec s = SPLAT(0.0f), t = s;
-        float sum[16];
-        for (int k = {name}_lane_steps[b]; k > 0; k -= 2, at += 4, lane += 32, w += 32) {{
-            s += LOAD(w) * PERMUTE(LOAD(x + at[0]), LOAD(x + at[1]), lane);
-            t += LOAD(w + 16) * PERMUTE(LOAD(x + at[2]), LOAD(x + at[3]), lane + 16);
+        vec a0 = SPLAT(0.0f), a1 = a0, a2 = a0, a3 = a0;
+        for (int k = {name}_lane_steps[b]; k > 0; {advance}) {{
+            {sums}
         }}
-        STORE(sum, s + t);
-        for (int j = 0; j < 16; ++j) {{
-            const int i = 16 * b + j;
-            {last}y[{name}_lane_row[i]] = sum[j] + {name}_lane_bias[i];
-        }}
+        {last}
     }}
 }}
 """
-    )
 
 
 def _text(name: str, step: Linear) -> str:

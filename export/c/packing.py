@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Lanes", "Packed", "lanes", "packed"]
+__all__ = ["STEPS", "Lanes", "Packed", "lanes", "packed"]
 
 _WINDOW = 16
+
+STEPS = 4
+"""Steps that run side by side, each into its own sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def packed(matrix: NDArray[np.float32]) -> Packed | None:
     code_bits = max(1, int(book.size - 1).bit_length()) if book.size else 1
 
     def cost(bits: int) -> int:
-        return int((gaps // (2**bits - 1)).sum()) * bits + gaps.size * (bits + code_bits)
+        skips = int((gaps // (2**bits - 1)).sum())
+        return skips * bits + int(gaps.size) * (bits + code_bits)
 
     gap_bits = min(range(1, 9), key=cost)
     skip = 2**gap_bits - 1
@@ -80,7 +84,7 @@ class Lanes:
     order : int64 [blocks * 16]
         Row of every lane; -1 where there is none.
     counts : int64 [blocks]
-        Steps of every block, a multiple of two.
+        Steps of every block, a multiple of STEPS.
     windows : int64 [steps, 2]
         First column of both windows.
     lanes : uint8 [steps, 16]
@@ -150,6 +154,5 @@ def _block(
             index[lane] = column - window * _WINDOW + (0 if window == first else _WINDOW)
             values[lane] = matrix[rows[lane], column]
         steps.append(((first * _WINDOW, second * _WINDOW), index, values))
-    if len(steps) % 2:
-        steps.append(((0, 0), np.zeros(16, np.uint8), np.zeros(16, np.float32)))
-    return steps
+    idle = ((0, 0), np.zeros(16, np.uint8), np.zeros(16, np.float32))
+    return steps + [idle] * (-len(steps) % STEPS)

@@ -233,6 +233,8 @@ def _global_average(reading: _Reading, node: Node) -> None:
 
 
 def _add(reading: _Reading, node: Node) -> None:
+    names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
     fixed = [i for i in (0, 1) if node.inputs[i] in reading.network.constants]
     if not fixed:
         (left, left_shape), (right, right_shape) = reading.value(node, 0), reading.value(node, 1)

@@ -4,7 +4,10 @@ from export.c.pointwise import applied
 from export.c.steps import Convolution, Pool, Window
 from export.c.text import Piece
 
-__all__ = ["over_planes", "pool"]
+__all__ = ["PAST", "activates", "over_planes", "pool"]
+
+PAST = 16
+"""Floats behind its result that `over_planes` may overwrite."""
 
 
 def pool(name: str, step: Pool) -> Piece:
@@ -17,15 +20,46 @@ def pool(name: str, step: Pool) -> Piece:
 
 
 def over_planes(name: str, step: Convolution, plane: int) -> str:
-    """A function that pools and activates a convolution's planes, `plane` floats apart; without a pool it copies."""
-    result = applied(step.activation, "v")
+    """A function that pools and activates some of a convolution's planes, `plane` floats apart; else it copies."""
+    result = applied(step.activation, "v") if activates(step) else "v"
+    if step.pool is not None and _halves(step.pool):
+        return _halved(name, step, step.pool, plane)
     if step.pool is not None:
-        return _function(f"{name}_planes", step.outside[0], plane, step.pool, _window(step.pool), result)
+        return _function(f"{name}_planes", None, plane, step.pool, _window(step.pool), result)
     size = step.outside[1] * step.outside[2]
-    return f"""static void {name}_planes(const float *restrict x, float *restrict y) {{
-    for (int c = 0; c < {step.outside[0]}; ++c, x += {plane}, y += {size})
+    return f"""static void {name}_planes(const float *restrict x, float *restrict y, int channels) {{
+    for (int c = 0; c < channels; ++c, x += {plane}, y += {size})
         for (int i = 0; i < {size}; ++i) {{ const float v = x[i]; y[i] = {result}; }}
 }}
+"""
+
+
+def activates(step: Convolution) -> bool:
+    """Whether `over_planes` applies the activation of a step, too."""
+    simple = step.activation is None or step.activation.kind == "relu"
+    return simple or step.pool is None or not _halves(step.pool)
+
+
+def _halved(name: str, step: Convolution, window: Window, plane: int) -> str:
+    """Two rows and two columns at a time into one; whole vectors are written, each row over the excess of the last."""
+    (height, width), row = window.outside, window.inside[1]
+    relu = step.activation is not None and step.activation.kind == "relu"
+    vector = "STORE(y + i, LARGER(v, SPLAT(0.0f)));" if relu else "STORE(y + i, v);"
+    plain = _function(f"{name}_planes", None, plane, window, "", "(v > 0.0f ? v : 0.0f)" if relu else "v")
+    return f"""#if LANES > 1
+static void {name}_planes(const float *restrict x, float *restrict y, int channels) {{
+    for (int c = 0; c < channels; ++c, x += {plane})
+        for (int j = 0; j < {height}; ++j, y += {width})
+            for (int i = 0; i < {width}; i += LANES) {{
+                const float *q = x + {2 * row} * j + 2 * i;
+                const vec a = LARGER(LOAD(q), LOAD(q + {row}));
+                const vec b = LARGER(LOAD(q + LANES), LOAD(q + LANES + {row}));
+                const vec v = LARGER(PICK(a, b, EVENS), PICK(a, b, ODDS));
+                {vector}
+            }}
+}}
+#else
+{plain}#endif
 """
 
 
@@ -40,7 +74,7 @@ def _halves(window: Window) -> bool:
     )
 
 
-def _function(name: str, channels: int, plane: int, window: Window, body: str, result: str) -> str:
+def _function(name: str, channels: int | None, plane: int, window: Window, body: str, result: str) -> str:
     height, width = window.outside
     if _halves(window):
         row = window.inside[1]
@@ -56,8 +90,9 @@ def _function(name: str, channels: int, plane: int, window: Window, body: str, r
 {body}
                 y[i] = {result};
             }}"""
-    return f"""static void {name}(const float *restrict x, float *restrict y) {{
-    for (int c = 0; c < {channels}; ++c, x += {plane})
+    argument, count = (", int channels", "channels") if channels is None else ("", str(channels))
+    return f"""static void {name}(const float *restrict x, float *restrict y{argument}) {{
+    for (int c = 0; c < {count}; ++c, x += {plane})
         for (int j = 0; j < {height}; ++j, y += {width}) {{
             {body}
         }}

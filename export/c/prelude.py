@@ -32,6 +32,26 @@ typedef float loose;
 #define STORE(p, v) (*(loose *)(p) = (v))
 #define SPLAT(s) ((vec){{0}} + (s))
 
+#if LANES > 1
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+#define LARGER(a, b) ((vec)(((ints)(a) & ((a) > (b))) | ((ints)(b) & ~((a) > (b)))))
+#if LANES == 16
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif LANES == 8
+#define EVENS 0, 2, 4, 6, 8, 10, 12, 14
+#define ODDS 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVENS 0, 2, 4, 6
+#define ODDS 1, 3, 5, 7
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define PICK(a, b, ...) __builtin_shufflevector((a), (b), __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle((a), (b), (ints){{__VA_ARGS__}})
+#endif
+#endif
+
 /* Thirty-two vector registers: blocks of accumulators stay in them. */
 #if LANES == 16 || (LANES == 4 && defined(__aarch64__))
 #define WIDE 1
@@ -42,13 +62,16 @@ typedef float loose;
 #if LANES == 16 && (defined(__clang__) || __GNUC__ >= 9)
 #define PERMUTES 1
 typedef int32_t lanes16 __attribute__((vector_size(64)));
+#if defined(__clang__)
 typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
 #define WIDEN(p) __builtin_convertvector(*(const bytes16 *)(p), lanes16)
-#if defined(__clang__)
 #define PERMUTE(a, b, p) ((vec)__builtin_ia32_vpermi2varps512((a), WIDEN(p), (b)))
 #else
+typedef char bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
+#define WIDEN(p) __builtin_ia32_pmovzxbd512_mask(*(const bytes16 *)(p), (lanes16){{0}}, (unsigned short)65535)
 #define PERMUTE(a, b, p) __builtin_shuffle((vec)(a), (vec)(b), WIDEN(p))
 #endif
+#define BUSY(v, p) ((vec)((ints)(v) & (WIDEN(p) < 32)))
 #else
 #define PERMUTES 0
 #endif
@@ -74,7 +97,7 @@ typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
 """
 
 
-_ROW_PASS = """\
+_POSITIONS = """\
     for (; p + {v} * LANES <= positions; p += {v} * LANES) {{
         const float *q = x + p;
         vec {names};
@@ -96,7 +119,7 @@ static void row{width}(const float *restrict x, float *restrict y, float bias, i
     int p = 0;
 """
     for v in (8, 4, 2, 1):
-        text += _ROW_PASS.format(
+        text += _POSITIONS.format(
             v=v,
             names=", ".join(f"a{i} = SPLAT(bias)" for i in range(v)),
             sums="\n            ".join(f"a{i} += b * LOAD(r + {i} * LANES);" for i in range(v)),
@@ -162,17 +185,30 @@ _DENSE = """\
 static void dense16(const float *restrict x, float *restrict sum, const float *restrict w, int columns) {
     for (int v = 0; v < 16; v += LANES) {
         const float *q = w + v;
-        vec a = SPLAT(0.0f), b = a, c = a, d = a;
+        vec a0 = SPLAT(0.0f), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
         int j = 0;
-        for (; j + 4 <= columns; j += 4, q += 64) {
-            a += x[j] * LOAD(q);
-            b += x[j + 1] * LOAD(q + 16);
-            c += x[j + 2] * LOAD(q + 32);
-            d += x[j + 3] * LOAD(q + 48);
+        for (; j + 8 <= columns; j += 8, q += 128) {
+            a0 += x[j] * LOAD(q);
+            a1 += x[j + 1] * LOAD(q + 16);
+            a2 += x[j + 2] * LOAD(q + 32);
+            a3 += x[j + 3] * LOAD(q + 48);
+            a4 += x[j + 4] * LOAD(q + 64);
+            a5 += x[j + 5] * LOAD(q + 80);
+            a6 += x[j + 6] * LOAD(q + 96);
+            a7 += x[j + 7] * LOAD(q + 112);
         }
-        for (; j < columns; ++j, q += 16) a += x[j] * LOAD(q);
-        STORE(sum + v, (a + b) + (c + d));
+        for (; j < columns; ++j, q += 16) a0 += x[j] * LOAD(q);
+        STORE(sum + v, ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7)));
     }
+}
+"""
+
+_MOVE = """\
+static void move(float *restrict r, const float *restrict q, int n) {
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) STORE(r + i, LOAD(q + i));
+    if (i < n && n >= LANES) STORE(r + n - LANES, LOAD(q + n - LANES));
+    else for (; i < n; ++i) r[i] = q[i];
 }
 """
 
@@ -207,6 +243,8 @@ def functions(body: str) -> str:
         for call, text in ((f" row{width}(", _row), (f" dot{width}(", _dot), (f" tile{width}(", _tile)):
             if call in body:
                 parts.append(text(width))
+    if " move(" in body:
+        parts.append(_MOVE)
     if " dense16(" in body:
         parts.append(_DENSE)
     parts += [text for call, text in _ACTIVATIONS.items() if re.search(rf"\b{call}\(", body)]

@@ -52,8 +52,8 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
     rows, wide = _row_buffers(body + tile.definitions, program)
     text = "\n".join(
         [
-            f"/* {stem}.c: a network whose zeros do not exist, generated. Compile with\n"
-            f"       cc -std=c99 -O3 -march=native -ffp-contract=fast -c {stem}.c\n"
+            f"/* {stem}.c: a network whose zeros do not exist, generated. Compile with",
+            f"       cc -std=c99 -O3 -march=native -ffp-contract=fast -c {stem}.c",
             "   Its workspace is static: one call at a time. */",
             f'#include "{stem}.h"',
             "",
@@ -132,11 +132,13 @@ def _calls(program: Program, pieces: list[Piece]) -> tuple[Layout, list[str], li
             last[name] = max(i, last.get(name, 0))
     copied = any(p.reads_past and program.input in s.inputs for p, s in zip(pieces, program.steps, strict=True))
     reread = any(program.output in step.inputs for step in program.steps) or program.output == program.input
-    size = prod(program.input_shape)
-    requests = [Request("value " + program.input, size, -1, last.get(program.input, 0))] if copied else []
+    reread = reread or pieces[-1].writes_past > 0
+    taken = prod(program.input_shape)
+    requests = [Request("value " + program.input, taken, -1, last.get(program.input, 0))] if copied else []
     for i, (step, piece) in enumerate(zip(program.steps, pieces, strict=True)):
         if step.output != program.output or reread:
-            requests.append(Request("value " + step.output, step.size, i, last.get(step.output, i)))
+            size = step.size + piece.writes_past
+            requests.append(Request("value " + step.output, size, i, last.get(step.output, i)))
         if piece.scratch:
             requests.append(Request(f"scratch {i}", piece.scratch, i, i))
     layout = place(requests)
@@ -148,7 +150,7 @@ def _calls(program: Program, pieces: list[Piece]) -> tuple[Layout, list[str], li
             return "output"
         return f"workspace + {layout.offsets['value ' + name]}"
 
-    calls = [f"memcpy({where(program.input)}, input, {size} * sizeof(float));" if copied else ""]
+    calls = [f"memcpy({where(program.input)}, input, {taken} * sizeof(float));" if copied else ""]
     for i, (step, piece) in enumerate(zip(program.steps, pieces, strict=True)):
         names = {f"x{j or ''}": where(name) for j, name in enumerate(step.inputs)}
         scratch = f"workspace + {layout.offsets[f'scratch {i}']}" if piece.scratch else ""

@@ -123,17 +123,24 @@ def convolution_table(
     bias: NDArray[np.float32],
     scale: NDArray[np.float32] | None,
     padded: int,
+    finish: int | None,
     shared: bool,
-) -> tuple[str, str]:
-    """A convolution as a loop over the rows of a table; definitions and call as in `blocks.unrolled`."""
+) -> str:
+    """A convolution as a loop over the rows of a table: the definitions, with a function `name_rows(x, y, plane)`.
+
+    `finish` is the size of a finished plane, where each goes through `plane` to be pooled; None where it is plain.
+    """
     definitions, statements, width = rows_code(name, matrix, offsets, scale, shared)
     bit = "    uint32_t bit = 0;\n" if "&bit" in statements else ""
     definitions += array(f"{name}_bias", bias, "float")
-    definitions += f"""static void {name}_rows(const float *restrict x, float *restrict y) {{
-{bit}    for (int o = 0; o < {len(matrix)}; ++o) {{
+    row = f"row{width}(x, {'y' if finish is None else 'plane'}, {name}_bias[o], n, at, w, {padded});"
+    if finish is not None:
+        row += f"\n        {name}_planes(plane, y, 1);"
+    argument = "" if finish is None else ", float *restrict plane"
+    return f"""{definitions}static void {name}_rows(const float *restrict x, float *restrict y{argument}) {{
+{bit}    for (int o = 0; o < {len(matrix)}; ++o, y += {padded if finish is None else finish}) {{
         {statements}
-        row{width}(x, y + o * {padded}, {name}_bias[o], n, at, w, {padded});
+        {row}
     }}
 }}
 """
-    return definitions, f"{name}_rows({{0}}, {{1}});"

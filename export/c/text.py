@@ -1,6 +1,5 @@
 """C text: numbers that read back exactly, arrays in lines of bounded length, and what a step's code consists of."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +27,15 @@ class Piece:
         Floats of working memory that it needs beside its values.
     reads_past : bool
         Whether it may read (and ignore) up to SLACK floats behind its input.
+    writes_past : int
+        Floats behind its output that it may overwrite.
     """
 
     definitions: str
     calls: str
     scratch: int = 0
     reads_past: bool = False
+    writes_past: int = 0
 
 
 def round_up(size: int, multiple: int) -> int:
@@ -63,17 +65,16 @@ def index_type(largest: int) -> str:
     return "uint16_t" if largest < 2**16 else "uint32_t"
 
 
-def array(name: str, values: Iterable[object] | NDArray[np.generic], kind: str, *, aligned: bool = False) -> str:
+def array(name: str, values: NDArray[np.generic], kind: str, *, aligned: bool = False) -> str:
     """A static constant array, one zero where there is no value: C has no empty array.
 
-    >>> print(array("t", [1, 2], "uint8_t"), end="")
+    >>> print(array("t", np.array([1, 2]), "uint8_t"), end="")
     static const uint8_t t[2] = {
         1,2,
     };
     """
-    if isinstance(values, np.ndarray):
-        values = values.ravel()
-    items = [number(float(v)) if kind == "float" else str(int(v)) for v in values] or ["0"]  # type: ignore[call-overload]
+    flat: list[float] = values.astype(np.float32 if kind == "float" else np.int64).ravel().tolist()
+    items = [number(value) if kind == "float" else str(value) for value in flat] or ["0"]
     lines, line = [], ""
     for item in items:
         if len(line) + len(item) + 1 > _LINE:
