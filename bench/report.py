@@ -37,7 +37,7 @@ class Overview:
     """One run in one line; None where nothing was measured.
 
     Times are p50 in nanoseconds at the smallest batch size that was measured; `stock_ns` is the dense network's in
-    onnxruntime, `fastest_ns` that of the fastest contestant.
+    onnxruntime, `fastest_ns` that of the fastest contestant that is called from Python as that one is.
     """
 
     group: str
@@ -119,7 +119,8 @@ def _latencies(measurements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {}
     batch_size = min(item["batch_size"] for item in measured)
     at_batch = [item for item in measured if item["batch_size"] == batch_size]
-    fastest = min(at_batch, key=lambda item: float(item["summary"]["p50_ns"]))
+    called = [item for item in at_batch if "clock" not in item["details"]] or at_batch
+    fastest = min(called, key=lambda item: float(item["summary"]["p50_ns"]))
     stock = [item["summary"]["p50_ns"] for item in at_batch if item["runtime"] == "onnxruntime"]
     return {
         "batch_size": batch_size,

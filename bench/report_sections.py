@@ -72,7 +72,7 @@ def _overview(lines: "Sequence[Overview]") -> Section:
         )
     note = "Accuracy is that of the file, loaded from disk and run by onnxruntime on the test set. Ratios are complete "
     note += "dense float32 weights over the complete file. Times are p50 of one call: onnxruntime on the first file, "
-    note += "the fastest contestant, and how many times as fast that is."
+    note += "the fastest contestant called from Python, and how many times as fast that is."
     return section("overview", "Overview", table(heads, rows), _note(note), plot)
 
 

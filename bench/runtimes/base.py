@@ -51,7 +51,7 @@ class Session:
     samples : callable, optional
         `samples(n)` gives n latencies in nanoseconds, for a runtime that holds its own clock.
     details : mapping
-        What a reader of the number should know, by name.
+        What a reader of the number should know, by name; "clock" where it is another than the caller's.
     device_bytes : callable, optional
         The most memory that the runtime has held on the GPU.
     """

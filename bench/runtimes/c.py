@@ -165,7 +165,7 @@ def _load_inside(path: Path, options: LoadOptions) -> Session:
             raise BenchError("the C file: found an error status, allowed 0")
         return taken
 
-    return Session(lambda: samples(1), y.copy, samples, _DETAILS)
+    return Session(lambda: samples(1), y.copy, samples, {**_DETAILS, "clock": "in C"})
 
 
 RUNTIME = Runtime(
