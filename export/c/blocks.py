@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.text import number
+from export.c.text import array, number
 
 __all__ = ["Group", "loop", "unrolled"]
 
@@ -31,6 +31,10 @@ class _Shape:
     vectors: int
     cycles: float
     statements: int
+
+
+_LITERALS = 2_000
+"""Weights of a block beyond which they come from a table: so many literals are hoisted into registers, and spilled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,15 @@ def _block(
     vectors: int,
 ) -> str:
     names = [[f"a{row - rows[0]}_{v}" for v in range(vectors)] for row in rows]
+    nonzeros = int(np.count_nonzero(matrix[rows.start : rows.stop]))
+    from_table = nonzeros > _LITERALS or vectors > 1
+    table: list[float] = []
     lines = [f"static NOINLINE void {function}(const float *restrict x, float *restrict y, int plane) {{"]
     for row in rows:
         here = names[row - rows[0]]
         lines.append(f"    vec {', '.join(f'{n} = SPLAT({number(bias[row])})' for n in here)};")
+    if from_table:
+        lines.append(f"    const float *w = {function}_w;\n    HIDE(w);")
     taps: dict[int, list[tuple[int, float]]] = {}
     for row in rows:
         for tap in np.flatnonzero(matrix[row]):
@@ -141,6 +150,9 @@ def _block(
         lines.append(f"    {{ const vec {loads};")
         for row, value in taps[offset]:
             weight = number(value)
+            if from_table:
+                weight = f"w[{len(table)}]"
+                table.append(value)
             lines.append("      " + " ".join(f"{n} += {weight} * v{v};" for v, n in enumerate(names[row - rows[0]])))
         lines[-1] += " }"
     if not taps:
@@ -152,4 +164,5 @@ def _block(
             "    " + " ".join(f"STORE({at}{f' + {v} * LANES' if v else ''}, {n});" for v, n in enumerate(here))
         )
     lines += ["}", ""]
-    return "\n".join(lines)
+    data = array(f"{function}_w", np.array(table, dtype=np.float32), "float") if table else ""
+    return data + "\n".join(lines)

@@ -74,8 +74,9 @@ def _columns_code(name: str, step: Convolution, layout: _Columns) -> str:
             if end > first:
                 source = f"{sx} * i" if sx > 1 else "i"
                 where = shift + first * sx
-                if sx == 1 and end - first >= ALIGN:
-                    copy.append(f"move(r + {first}, q + {where}, {end - first});")
+                if sx == 1:
+                    move = "move" if end - first >= ALIGN else "spill"
+                    copy.append(f"{move}(r + {first}, q + {where}, {end - first});")
                 else:
                     copy.append(f"for (int i = 0; i < {end - first}; ++i) r[{first} + i] = q[{where} + {source}];")
             if end < out_width:
@@ -118,7 +119,7 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     direct = step.pool is None and padded == positions
     finish = None if direct else step.size // step.outside[0]
     definitions, calls = [], []
-    column_floats = round_up(layout.size, ALIGN)
+    column_floats = round_up(layout.size + ALIGN, ALIGN) if layout.size else 0
     source = "{x}"
     if not layout.identity:
         definitions.append(_columns_code(name, step, layout))
@@ -160,4 +161,5 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     together = 1 if direct else max((group.count for group in groups or []), default=1)
     scratch = column_floats + (0 if direct else together * padded)
     past = 0 if direct else pool.PAST
-    return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=layout.identity, writes_past=past)
+    past_input = layout.identity or "spill(" in "".join(definitions)
+    return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=past_input, writes_past=past)

@@ -34,7 +34,11 @@ typedef float loose;
 
 #if LANES > 1
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+#if LANES == 16 && !defined(__clang__)
+#define LARGER(a, b) __builtin_ia32_maxps512_mask((a), (b), (vec){{0}}, (unsigned short)65535, 4)
+#else
 #define LARGER(a, b) ((vec)(((ints)(a) & ((a) > (b))) | ((ints)(b) & ~((a) > (b)))))
+#endif
 #if LANES == 16
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
@@ -83,6 +87,12 @@ typedef char bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
 #define NOINLINE __attribute__((noinline))
 #else
 #define NOINLINE
+#endif
+/* Forget what a pointer points to, so that a table is read and not copied into registers that spill. */
+#if defined(__GNUC__)
+#define HIDE(p) __asm__("" : "+r"(p))
+#else
+#define HIDE(p) (void)(p)
 #endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT ON
@@ -212,6 +222,13 @@ static void move(float *restrict r, const float *restrict q, int n) {
 }
 """
 
+_SPILL = """\
+/* As move, but in whole vectors: reads and overwrites what lies behind the row. */
+static void spill(float *restrict r, const float *restrict q, int n) {
+    for (int i = 0; i < n; i += LANES) STORE(r + i, LOAD(q + i));
+}
+"""
+
 _TAKE = """\
 /* The next `width` bits of a stream, least significant first. */
 static uint32_t take(const uint8_t *stream, uint32_t *bit, int width) {
@@ -245,6 +262,8 @@ def functions(body: str) -> str:
                 parts.append(text(width))
     if " move(" in body:
         parts.append(_MOVE)
+    if " spill(" in body:
+        parts.append(_SPILL)
     if " dense16(" in body:
         parts.append(_DENSE)
     parts += [text for call, text in _ACTIVATIONS.items() if re.search(rf"\b{call}\(", body)]
