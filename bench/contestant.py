@@ -81,8 +81,8 @@ class Contestant:
     ) -> None:
         self.close()
 
-    def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        """Send one request and wait for its answer.
+    def ask(self, verb: str, *, timeout_s: float | None = None, **arguments: Any) -> dict[str, Any]:
+        """Send one request and wait for its answer, for as long as the contestant's time or `timeout_s` lasts.
 
         Raises
         ------
@@ -97,14 +97,15 @@ class Contestant:
             late.set()
             self._process.kill()
 
-        timer = threading.Timer(self._timeout_s, end)
+        allowed_s = self._timeout_s if timeout_s is None else timeout_s
+        timer = threading.Timer(allowed_s, end)
         timer.start()
         try:
             line = self._process.stdout.readline()
         finally:
             timer.cancel()
         if late.is_set():
-            raise BenchError(f"{verb}: found no answer within {self._timeout_s:g} s")
+            raise BenchError(f"{verb}: found no answer within {allowed_s:g} s")
         if not line:
             raise BenchError(f"{verb}: the process ended ({self._last_words()})")
         answer: dict[str, Any] = json.loads(line)

@@ -65,6 +65,9 @@ def _start(report: LatencyReport, batch_size: int) -> "Table":
     table.add_column("runtime")
     for name in ("import", "load", "first inference", "peak memory", "of which Python", "difference"):
         table.add_column(name, justify="right")
+    on_gpu = report.config.device == "cuda"
+    if on_gpu:
+        table.add_column("peak GPU memory", justify="right")
     for measurement in report.measurements:
         if measurement.batch_size != batch_size or measurement.load_ns is None:
             continue
@@ -77,6 +80,7 @@ def _start(report: LatencyReport, batch_size: int) -> "Table":
             _mebibytes(measurement.peak_bytes),
             _mebibytes(measurement.interpreter_bytes),
             "–" if measurement.error is None else f"{measurement.error:.1e}",
+            *([_mebibytes(measurement.device_peak_bytes)] if on_gpu else []),
         )
     return table
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 from dataclasses import replace
 from io import StringIO
@@ -218,6 +219,33 @@ def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile,
             contestant.ask("sample", count=1)
         with pytest.raises(BenchError, match=r"^the process ended \(AssertionError\)$"):
             contestant.ask("peak")
+
+
+def test_a_process_that_does_not_answer_is_ended(network: BenchFile, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((1, 5), dtype=np.float32))
+    with Contestant(
+        runtime="onnxruntime",
+        path=network.path,
+        inputs=tmp_path / "x.npy",
+        directory=tmp_path,
+        threads=1,
+        device="cpu",
+        cpus=None,
+        timeout_s=30,
+    ) as contestant:
+        contestant.ask("load")
+        with pytest.raises(BenchError, match=r"^spin: found no answer within 0\.5 s$"):
+            contestant.ask("spin", timeout_s=0.5, seconds=60)
+
+
+def test_cores_to_pin_to_reach_the_process(network: BenchFile) -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system pins no process to cores")
+    core = min(os.sched_getaffinity(0))
+    config = LatencyConfig(files=(network,), runtimes=("onnxruntime",), batch_sizes=(1,), cpus=(core,), **FAST)
+    report = measure_latency(config)
+    assert report.measurements[0].status == "measured"
+    assert report.to_json()["settings"]["cpus"] == [core]
 
 
 def test_this_room_imports_no_other() -> None:
