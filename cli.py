@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bench.errors import BenchError
-from commands import measure, packed, run
+from commands import measure, onnx_model, packed, run
 from compress.errors import CompressError
 
 __all__ = ["bench", "compress"]
@@ -17,6 +17,7 @@ __all__ = ["bench", "compress"]
 _COMPRESS: dict[str, dict[str, Callable[..., None]]] = {
     "Compress": {
         "run": run.run,
+        "onnx": onnx_model.onnx,
     },
     "Packed files": {
         "inspect": packed.inspect,

@@ -76,4 +76,4 @@ def decoder_alone(content: bytes, elements: Mapping[str, str], nodes: int) -> by
         kind = onnx.TensorProto.DataType.Value(plain.get(element, element))
         decoder.graph.node.append(onnx.helper.make_node("Cast", [name], [f"tensor {number}"], to=kind))
         decoder.graph.output.append(onnx.helper.make_tensor_value_info(f"tensor {number}", kind, None))
-    return decoder.SerializeToString()
+    return bytes(decoder.SerializeToString())

@@ -2,8 +2,9 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,26 @@ from compress.files import write_whole
 from compress.observer import Observer, Silent
 from export import onnx_model
 from export.decoder import Part
-from jobs.onnx_probe import compare_outputs, digests_of, random_feeds, read_feeds, run_file
+from jobs.onnx_bias import Correction
+from jobs.onnx_bits import choose_bits
+from jobs.onnx_probe import Probe, compare_outputs, digests_of, random_feeds, read_feeds, run_file
+from jobs.onnx_writer import write_model
 
 __all__ = ["compress_onnx"]
 
 _SILENT = Silent()
 _WORTH_IT = 0.95
+_BYTES_OF_ELEMENT = 32
+_LEAST_MEMORY = 16 << 20
+_FIXED = "fixed width, for the memory at load"
+_ROUNDING = 1e-4
+"""A runtime may fuse the same weights in another order: the outputs of a lossless file differ by no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Coded:
     weight: Weight
     shared: SharedTensor
-    rms_error: float
     digest: str
 
 
@@ -46,14 +54,15 @@ def compress_onnx(
     """Share, code and rewrite the weights of an ONNX file.
 
     The file written is loaded again in onnxruntime, in a process of its own: its decoder must give every promised
-    tensor bit for bit and the network must run. Otherwise it is removed.
+    tensor bit for bit, and the outputs must be as near to the original's as was promised. Otherwise it is removed.
 
     Parameters
     ----------
     source, out : Path
     settings : OnnxSettings
     calibration : Path or None
-        Inputs (.npz) on which output errors are measured; None takes random ones.
+        Inputs (.npz) on which output errors and the means for bias correction are measured; None takes random ones
+        and corrects no bias.
     observer : Observer
 
     Raises
@@ -69,92 +78,138 @@ def compress_onnx(
     before = source.stat().st_size + external_bytes(source)
     weights, reasons = find_weights(model)
     if not weights and not reasons:
-        raise CompressError(f"{source}: found no float weights of 256 elements or more, allowed a model with some")
+        raise CompressError(f"{source}: found no weights of 256 elements or more, allowed a model with some")
     notes: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="compress-onnx-") as folder:
-        feeds = Path(folder) / "feeds.npz"
+    with tempfile.TemporaryDirectory(prefix="compress-onnx-") as place:
+        folder = Path(place)
+        feeds = folder / "feeds.npz"
         if calibration is not None:
             read_feeds(calibration, model, feeds)
-            error_on = str(calibration)
         else:
             random_feeds(source, feeds)
-            error_on = "random inputs"
             notes.append("output errors were measured on random inputs: --calibration measures them on real ones")
-        coded, rows = _share_all(weights, settings, observer)
+        share = partial(_share, settings)
+        bits: Mapping[str, int] = {}
+        if settings.max_error is not None or settings.target_size is not None:
+            bits = choose_bits(
+                model,
+                weights,
+                settings,
+                bytes_before=before,
+                feeds=feeds,
+                folder=folder,
+                share=share,
+                observer=observer,
+            )
+        correction = None
+        if calibration is not None and settings.bias_correction and not settings.lossless:
+            correction = Correction(model, weights, feeds, folder)
+        coded, rows = _share_all(weights, partial(_share_at, share, settings.bits, bits), correction, observer)
         rows += [_left_row(label, reason) for label, reason in reasons.items()]
         if not coded:
             raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
         names = lift(model, [item.weight for item in coded])
         parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
-        content, plan, nodes = onnx_model.dumps(
-            model, parts, functions=settings.functions, max_load_memory=settings.max_load_memory
-        )
+        elements = sum(part.size for part in parts)
+        allowed = max(_BYTES_OF_ELEMENT * elements, _LEAST_MEMORY)
+        allowed = allowed if settings.max_load_memory is None else settings.max_load_memory
+        write = partial(write_model, functions=settings.functions, max_load_memory=allowed, feeds=feeds, folder=folder)
+        theirs = run_file(source, feeds, folder / "theirs.npz")
+        written = write(model, parts)
+        error = compare_outputs(theirs.outputs, written.probe.outputs)
+        if correction is not None and correction.biases:
+            correction.apply()
+            again = write(model, parts)
+            improved = compare_outputs(theirs.outputs, again.probe.outputs)
+            if improved.mean < error.mean:
+                written, error = again, improved
+                notes.append(f"{len(correction.biases)} biases were corrected")
+            else:
+                notes.append("bias correction did not lower the mean output error and was left out")
         del model
-        if len(content) >= before:
-            raise CompressError(f"{source}: found {before} bytes, {len(content)} coded, allowed a file that shrinks")
-        forced = {item.weight.label for name, item in zip(names, coded, strict=True) if name in plan.forced}
-        if forced:
-            notes.append(f"{len(forced)} tensors have fixed-width codes: Huffman's would take more memory at load")
-        write_whole(out, content)
+        observer.progress("check", 1, 2)
+        if len(written.content) >= before:
+            raise CompressError(f"{source}: found {before} bytes, {len(written.content)} coded, allowed fewer")
+        _check_error(error.worst, len(written.content), settings, coded, out)
+        alone = folder / "decoder.onnx"
+        kinds = {name: item.weight.element for name, item in zip(names, coded, strict=True)}
+        alone.write_bytes(onnx_model.decoder_alone(written.content, kinds, written.nodes))
+        _check_decoder(alone, coded, out)
+        write_whole(out, written.content)
         try:
-            alone = Path(folder) / "decoder.onnx"
-            elements = {name: item.weight.element for name, item in zip(names, coded, strict=True)}
-            alone.write_bytes(onnx_model.decoder_alone(content, elements, nodes))
-            del content
-            _check_decoder(alone, coded, out)
-            observer.progress("check", 1, 3)
-            ours = run_file(out, feeds, Path(folder) / "ours.npz")
-            observer.progress("check", 2, 3)
-            theirs = run_file(source, feeds, Path(folder) / "theirs.npz")
-            observer.progress("check", 3, 3)
-            error = compare_outputs(theirs.outputs, ours.outputs)
-            _check_error(error.worst, settings, coded, out)
+            ours = _run_written(out, feeds, folder, written.probe)
         except BaseException:
             out.unlink(missing_ok=True)
             raise
+        observer.progress("check", 2, 2)
+    forced = {item.weight.label for name, item in zip(names, coded, strict=True) if name in written.plan.forced}
+    if forced:
+        notes.append(f"{len(forced)} tensors have fixed-width codes: Huffman's would take more memory at load")
+    if written.plan.memory > allowed:
+        notes.append(f"decoding may take {written.plan.memory} bytes of memory at load: no coding takes {allowed}")
     return OnnxReport(
-        tensors=tuple(_forced_row(row) if row.label in forced else row for row in rows),
+        tensors=tuple(replace(row, reason=_FIXED) if row.label in forced else row for row in rows),
         bytes_before=before,
         bytes_after=out.stat().st_size,
         worst_error=error.worst,
         mean_error=error.mean,
-        error_on=error_on,
+        error_on="random inputs" if calibration is None else str(calibration),
         load_s=(theirs.load_s, ours.load_s),
         load_peak_bytes=(theirs.load_peak_bytes, ours.load_peak_bytes),
         run_s=(theirs.run_s, ours.run_s),
-        estimated_load_memory=plan.memory,
-        max_load_memory=plan.max_load_memory,
+        max_load_memory=allowed,
         notes=tuple(notes),
     )
 
 
+def _run_written(out: Path, feeds: Path, folder: Path, checked: Probe) -> Probe:
+    ours = run_file(out, feeds, folder / "ours.npz")
+    if compare_outputs(checked.outputs, ours.outputs).worst != 0:
+        raise CompressError(f"{out}: gives other outputs than the file that was checked, removed")
+    return ours
+
+
+def _share(settings: OnnxSettings, weight: Weight, bits: int) -> SharedTensor | None:
+    return share_tensor(
+        array_of(weight),
+        bits=bits,
+        sparsity=settings.sparsity if weight.element in FLOATS else 0.0,
+        keep_zeros=settings.keep_zeros,
+        lossless=settings.lossless,
+        channel_axis=weight.channel_axis,
+        channels_per_group=settings.channels_per_group,
+    )
+
+
+def _share_at(
+    share: Callable[[Weight, int], SharedTensor | None], default: int, bits: Mapping[str, int], weight: Weight
+) -> SharedTensor | None:
+    return share(weight, bits.get(weight.label, default))
+
+
 def _share_all(
-    weights: Sequence[Weight], settings: OnnxSettings, observer: Observer
+    weights: Sequence[Weight],
+    share: Callable[[Weight], SharedTensor | None],
+    correction: Correction | None,
+    observer: Observer,
 ) -> tuple[list[_Coded], list[TensorRow]]:
     """Code every weight that shrinks; the data of those that do leave the model, so that both are not held at once."""
     coded, rows = [], []
     for number, weight in enumerate(weights, 1):
-        array = array_of(weight)
-        shared = share_tensor(
-            array,
-            bits=settings.bits,
-            sparsity=settings.sparsity if weight.element in FLOATS else 0.0,
-            keep_zeros=settings.keep_zeros,
-            lossless=settings.lossless,
-            channel_axis=weight.channel_axis,
-            channels_per_group=settings.channels_per_group,
-        )
+        shared = share(weight)
         if shared is None:
             rows.append(_left_row(weight.label, "more than 256 distinct values", weight))
         elif (coded_bytes := int(coded_bits(shared) / 8)) > _WORTH_IT * weight.dense_bytes:
             rows.append(_left_row(weight.label, "would not shrink", weight))
         else:
             dense = shared.dense()
-            rms = _rms_error(array, dense)
-            coded.append(_Coded(weight, shared, rms, _digest(dense, weight.element)))
+            rms = _rms_error(array_of(weight), dense)
+            if correction is not None:
+                correction.note(weight, dense)
+            coded.append(_Coded(weight, shared, _digest(dense, weight.element)))
             rows.append(_row(weight, shared, coded_bytes, rms))
-            weight.tensor.ClearField("raw_data")
-            weight.tensor.ClearField("float_data")
+            for field in ("raw_data", "float_data", "int32_data"):
+                weight.tensor.ClearField(field)
         observer.progress("share", number, len(weights))
     return coded, rows
 
@@ -189,20 +244,18 @@ def _check_decoder(alone: Path, coded: Sequence[_Coded], out: Path) -> None:
     found = digests_of(alone)
     wrong = [item.weight.label for item, digest in zip(coded, found.values(), strict=True) if digest != item.digest]
     if wrong:
-        raise CompressError(f"{out}: decodes to other weights than were coded ({', '.join(wrong)}), removed")
+        raise CompressError(f"{out}: decodes to other weights than were coded ({', '.join(wrong)}), not written")
 
 
-def _check_error(worst: float, settings: OnnxSettings, coded: Sequence[_Coded], out: Path) -> None:
+def _check_error(worst: float, size: int, settings: OnnxSettings, coded: Sequence[_Coded], out: Path) -> None:
     if not np.isfinite(worst):
-        raise CompressError(f"{out}: gives NaN, infinity or other shapes where the original does not, removed")
+        raise CompressError(f"{out}: would give NaN, infinity or other shapes where the original does not; not written")
     if settings.max_error is not None and worst > settings.max_error:
-        raise CompressError(f"{out}: output error {worst:.2e}, allowed {settings.max_error:.2e}; removed")
+        raise CompressError(f"{out}: output error {worst:.2e}, allowed {settings.max_error:.2e}; not written")
+    if settings.target_size is not None and size > settings.target_size:
+        raise CompressError(f"{out}: found {size} bytes, allowed {settings.target_size}; not written")
     if all(item.shared.how == "lossless" for item in coded) and worst > _ROUNDING:
-        raise CompressError(f"{out}: output error {worst:.2e} though nothing was rounded, removed")
-
-
-_ROUNDING = 1e-4
-"""A runtime may fuse the same weights in another order: the outputs of a lossless file differ by no more."""
+        raise CompressError(f"{out}: output error {worst:.2e} though nothing was rounded; not written")
 
 
 def _row(weight: Weight, shared: SharedTensor, coded_bytes: int, rms: float) -> TensorRow:
@@ -236,9 +289,3 @@ def _left_row(label: str, reason: str, weight: Weight | None = None) -> TensorRo
         coded_bytes=weight.dense_bytes if weight else 0,
         rms_error=0.0,
     )
-
-
-def _forced_row(row: TensorRow) -> TensorRow:
-    from dataclasses import replace
-
-    return replace(row, reason="fixed width, for the memory at load")

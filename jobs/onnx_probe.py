@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 
 from compress.errors import CompressError, UsageError
 
-__all__ = ["OutputError", "Probe", "compare_outputs", "digests_of", "random_feeds", "read_feeds", "run_file"]
+__all__ = [
+    "Loss",
+    "OutputError",
+    "Probe",
+    "compare_outputs",
+    "digests_of",
+    "means_of",
+    "random_feeds",
+    "read_feeds",
+    "run_file",
+    "vary_weights",
+]
 
 _WORKER = Path(__file__).with_name("onnx_worker.py")
 
@@ -27,6 +38,14 @@ class Probe:
     load_peak_bytes: int
     run_s: float | None
     outputs: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Largest difference of an output, and the mean of the squares, as fractions of its largest magnitude."""
+
+    worst: float
+    square: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +109,7 @@ def read_feeds(calibration: Path, model: Any, out: Path) -> None:
     number = counts.pop() if counts else 1
     np.savez(
         out,
+        allow_pickle=False,
         **{
             f"{index}/{name}": array[index] if stacked[name] else array
             for index in range(number)
@@ -137,7 +157,31 @@ def compare_outputs(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDAr
     return OutputError(worst, mean)
 
 
-def _call(verb: str, *arguments: Path) -> dict[str, Any]:
+def vary_weights(model: Path, feeds: Path, base: Path, other: Path, *, together: bool = False) -> dict[str, Loss]:
+    """What the outputs of a model whose weights are inputs lose when `other` takes a weight's place.
+
+    Parameters
+    ----------
+    model, feeds : Path
+    base, other : Path
+        Weights by input name (.npz).
+    together : bool
+        All of `other` at once, under the key "", instead of one after the other.
+    """
+    answer = _call("vary", model, feeds, base, other, *(["together"] if together else []))
+    return {name: Loss(**loss) for name, loss in answer.items()}
+
+
+def means_of(model: Path, feeds: Path, axes: Mapping[str, int], folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Mean of every output named in `axes` over all feeds and all axes but the one it is given with."""
+    told, out = folder / "axes.json", folder / "means.npz"
+    told.write_text(json.dumps(dict(axes)))
+    _call("means", model, feeds, told, out)
+    with np.load(out, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _call(verb: str, *arguments: Path | str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(_WORKER), verb, *map(str, arguments)],
         capture_output=True,

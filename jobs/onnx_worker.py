@@ -3,6 +3,11 @@
     python onnx_worker.py feeds MODEL FEEDS.npz       find random inputs that the model takes
     python onnx_worker.py run MODEL FEEDS.npz OUT.npz load it, run every feed, keep the outputs
     python onnx_worker.py digest MODEL                SHA-256 of every output of a model without inputs
+    python onnx_worker.py vary MODEL FEEDS.npz BASE.npz OTHER.npz [together]
+                                                      weights are inputs: what the outputs lose when one of them
+                                                      (or all of them together) is the other one
+    python onnx_worker.py means MODEL FEEDS.npz AXES.json OUT.npz
+                                                      mean of every output over all axes but the one told
 
 Prints one JSON object. Feeds are stored as "number/input"; outputs as "number/output".
 """
@@ -11,7 +16,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +100,21 @@ def feeds(model: str, out: str) -> dict[str, Any]:
             reason = str(error).strip().splitlines()[0]
             continue
         arrays = {f"{number}/{name}": array for number, feed in enumerate(chosen) for name, array in feed.items()}
-        np.savez(out, **arrays)
+        np.savez(out, allow_pickle=False, **arrays)
         return {"feeds": len(chosen)}
     return {"feeds": 0, "reason": reason}
 
 
-def run(model: str, stored: str, out: str) -> dict[str, Any]:
+def _read_feeds(stored: str) -> list[dict[str, NDArray[Any]]]:
     by_number: dict[int, dict[str, NDArray[Any]]] = {}
     with np.load(stored, allow_pickle=False) as archive:
         for key in archive.files:
             number, name = key.split("/", 1)
             by_number.setdefault(int(number), {})[name] = archive[key]
+    return [feed for _, feed in sorted(by_number.items())]
+
+
+def run(model: str, stored: str, out: str) -> dict[str, Any]:
     import onnxruntime  # noqa: F401 - its own weight is not the model's
 
     before = _peak_bytes()
@@ -115,14 +124,14 @@ def run(model: str, stored: str, out: str) -> dict[str, Any]:
     load_peak = _peak_bytes() - before
     names = [value.name for value in session.get_outputs()]
     outputs, taken = {}, []
-    for number, feed in sorted(by_number.items()):
+    for number, feed in enumerate(_read_feeds(stored)):
         start = time.perf_counter()
         results = session.run(None, feed)
         taken.append(time.perf_counter() - start)
         for name, result in zip(names, results, strict=True):
             if isinstance(result, np.ndarray) and result.dtype.kind in "fiub":
                 outputs[f"{number}/{name}"] = result
-    np.savez(out, **outputs)
+    np.savez(out, allow_pickle=False, **outputs)
     return {"load_s": load_s, "load_peak_bytes": load_peak, "run_s": min(taken) if taken else None}
 
 
@@ -136,5 +145,50 @@ def digest(model: str) -> dict[str, Any]:
     return found
 
 
+def vary(model: str, stored: str, base: str, other: str, together: str = "") -> dict[str, Any]:
+    session = _load(model)
+    feeds_of_model = _read_feeds(stored)
+    with np.load(base, allow_pickle=False) as archive:
+        weights = {name: archive[name] for name in archive.files}
+    wanted = [session.run(None, {**feed, **weights}) for feed in feeds_of_model]
+    losses: dict[str, dict[str, float]] = {}
+    with np.load(other, allow_pickle=False) as archive:
+        trials = {"": archive.files} if together else {name: [name] for name in archive.files}
+        for label, names in trials.items():
+            changed = {**weights, **{name: archive[name] for name in names}}
+            worst = square = 0.0
+            for feed, expected in zip(feeds_of_model, wanted, strict=True):
+                for one, two in zip(expected, session.run(None, {**feed, **changed}), strict=True):
+                    if isinstance(one, np.ndarray) and one.dtype.kind == "f" and one.size:
+                        scale = max(float(np.abs(one).max()), float(np.finfo(np.float32).tiny))
+                        differences = (two.astype(np.float64) - one.astype(np.float64)) / scale
+                        worst = max(worst, float(np.abs(differences).max()))
+                        square += float(np.mean(differences**2))
+            losses[label] = {"worst": worst, "square": square / len(feeds_of_model)}
+    return losses
+
+
+def means(model: str, stored: str, axes: str, out: str) -> dict[str, Any]:
+    session = _load(model)
+    axis_of = json.loads(Path(axes).read_text())
+    sums: dict[str, NDArray[np.float64]] = {}
+    feeds_of_model = _read_feeds(stored)
+    for feed in feeds_of_model:
+        for name, result in zip(axis_of, session.run(list(axis_of), feed), strict=True):
+            kept = axis_of[name] % result.ndim
+            mean = result.mean(axis=tuple(axis for axis in range(result.ndim) if axis != kept), dtype=np.float64)
+            sums[name] = sums.get(name, 0.0) + mean / len(feeds_of_model)
+    np.savez(out, allow_pickle=False, **{name: value.astype(np.float32) for name, value in sums.items()})
+    return {}
+
+
+_VERBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "feeds": feeds,
+    "run": run,
+    "digest": digest,
+    "vary": vary,
+    "means": means,
+}
+
 if __name__ == "__main__":
-    print(json.dumps({"feeds": feeds, "run": run, "digest": digest}[sys.argv[1]](*sys.argv[2:])))
+    print(json.dumps(_VERBS[sys.argv[1]](*sys.argv[2:])))

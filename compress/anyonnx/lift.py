@@ -35,7 +35,8 @@ def lift(model: "onnx.ModelProto", weights: Sequence[Weight]) -> list[str]:
 
     taken = _all_names(model)
     fresh = (name for number in count() if (name := f"w{number}") not in taken)
-    names, wanted = [], {}
+    names: list[str] = []
+    wanted: dict[int, tuple[Any, list[str]]] = {}
     functions = _home_functions(model)
     for weight in weights:
         name = weight.name if weight.home is model.graph else next(fresh)

@@ -36,7 +36,7 @@ def read_onnx(path: Path) -> "onnx.ModelProto":
         Its operator set is older than the decoder's operators, or unknown to the installed onnx.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it ships no types
 
     try:
         content = path.read_bytes()

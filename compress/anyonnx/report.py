@@ -58,7 +58,8 @@ class OnnxReport:
         What the outputs were measured on.
     load_s, load_peak_bytes, run_s : pair
         Of the original and of the file written, in onnxruntime on one core; peak beyond the runtime's own.
-    estimated_load_memory, max_load_memory : int
+    max_load_memory : int
+        Bytes that decoding was allowed beyond what loading the original takes.
     notes : tuple of str
     """
 
@@ -71,7 +72,6 @@ class OnnxReport:
     load_s: tuple[float, float]
     load_peak_bytes: tuple[int, int]
     run_s: tuple[float | None, float | None]
-    estimated_load_memory: int
     max_load_memory: int
     notes: tuple[str, ...]
 

@@ -31,6 +31,8 @@ class OnnxSettings:
         Largest output error allowed, as a fraction of the output's largest magnitude; bits are chosen for it.
     target_size : int or None
         Bytes of the file to be written; bits are chosen for it.
+    bias_correction : bool
+        Where there is calibration data, take a layer's mean error out of its bias.
     functions : bool
         Allow model-local functions in the file.
     max_load_memory : int or None
@@ -44,6 +46,7 @@ class OnnxSettings:
     granularity: str = "per-tensor"
     max_error: float | None = None
     target_size: int | None = None
+    bias_correction: bool = True
     functions: bool = True
     max_load_memory: int | None = None
 

@@ -9,9 +9,11 @@ from export.decoder.doubling import decode_by_doubling, doubling_memory
 from export.decoder.lanes import decode_by_lanes, lanes_memory
 from export.decoder.part import Part
 from export.decoder.tables import streams_of
-from export.decoder.words import MAX_EXACT
 
 __all__ = ["write_huffman"]
+
+_MAX_DOUBLING_BITS = 1 << 20
+"""Doubling looks at every bit: a stream of a megabit takes a fifth of a second, lanes a fiftieth."""
 
 
 def write_huffman(builder: Builder, parts: Sequence[Part], *, functions: bool, spare_memory: int) -> None:
@@ -30,7 +32,7 @@ def write_huffman(builder: Builder, parts: Sequence[Part], *, functions: bool, s
     streams = streams_of(bundles)
     symbols, bits = streams.ranks.size, streams.bits()
     more = doubling_memory(symbols, bits) - lanes_memory(symbols, bits, functions=functions)
-    if bits < MAX_EXACT and more <= spare_memory:
+    if bits <= _MAX_DOUBLING_BITS and more <= spare_memory:
         decoded = decode_by_doubling(builder, streams)
     else:
         decoded = decode_by_lanes(builder, streams, functions=functions)
