@@ -191,6 +191,7 @@ def measure_energy(
         raise BenchUsageError(f"seconds: found {seconds}, allowed above 0")
     pairs = pairs_of(config)
     counter = meter or find_meter(config.device)
+    described = environment()
     idle = _idle_watts(counter, seconds)
     total, done = 2 * len(pairs) * len(config.batch_sizes), 0
     rows = []
@@ -206,7 +207,7 @@ def measure_energy(
             for entry in open_contestants(config, batch_size, Path(folder), stack, step):
                 step(f"batch {batch_size}: run {entry.measurement.label} in {entry.measurement.runtime}")
                 rows.append(_row(entry, counter, idle, seconds))
-    return EnergyReport(counter.name, idle, environment(), tuple(rows))
+    return EnergyReport(counter.name, idle, described, tuple(rows))
 
 
 def _row(entry: Entry, meter: Meter, idle: float, seconds: float) -> EnergyRow:

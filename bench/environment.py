@@ -112,7 +112,7 @@ def environment() -> dict[str, Any]:
         },
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpus": [dict(gpu) for gpu in describe_gpus()],
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
         "python": f"{platform.python_implementation()} {sys.version.split()[0]}",
         "compiler": _first_line([os.environ.get("CC", "cc"), "--version"]),
         "packages": _versions(),

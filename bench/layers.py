@@ -88,6 +88,7 @@ def measure_layers(config: LayersConfig, progress: Progress | None = None) -> La
         raise BenchError(f"device cuda: {reason}, allowed cpu")
     import torch
 
+    described = environment()
     kernels = {name: kernel for name, kernel in KERNELS.items() if config.device in kernel.devices}
     shapes = tuple(dict.fromkeys((layer.inputs, layer.outputs) for layer in config.layers))
     sparse = [name for name, kernel in kernels.items() if not kernel.dense]
@@ -118,7 +119,7 @@ def measure_layers(config: LayersConfig, progress: Progress | None = None) -> La
         torch.set_num_threads(threads)
     if progress:
         progress(total, total, "done")
-    return LayersReport(config, environment(), tuple(measurements), tuple(crossovers))
+    return LayersReport(config, described, tuple(measurements), tuple(crossovers))
 
 
 def _measure_layer(
