@@ -20,6 +20,7 @@ __all__ = ["choose_bits"]
 
 _LEAST_BITS = 2
 _SAMPLE = 1 << 18
+_BYTES_OF_DECODER = 3200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def choose_bits(
         damages.append(at_least * candidate.errors / max(float(candidate.errors[0]), np.finfo(np.float64).tiny))
     path = upgrade_path([candidate.sizes for candidate in candidates], damages)
     if settings.target_size is not None:
-        rest = bytes_before - sum(weight.dense_bytes for weight in chosen)
+        rest = bytes_before - sum(weight.dense_bytes for weight in chosen) + _BYTES_OF_DECODER
         fitting = [choice for choice, size in path if size + rest <= settings.target_size]
         if not fitting:
             least = int(path[0][1] + rest)

@@ -125,7 +125,8 @@ def share_tensor(
     moved = np.moveaxis(array, channel_axis, 0) if grouped and channel_axis is not None else array
     order = None
     if grouped and channel_axis:
-        order = tuple(int(axis) for axis in np.argsort(np.moveaxis(np.arange(array.ndim), channel_axis, 0)))
+        moved_axes = [channel_axis, *(axis for axis in range(array.ndim) if axis != channel_axis)]
+        order = tuple(int(axis) for axis in np.argsort(moved_axes))
     flat = np.ascontiguousarray(moved).reshape(-1)
     group_size = flat.size
     if grouped and channels_per_group is not None:
