@@ -133,7 +133,7 @@ def _block(
 ) -> str:
     names = [[f"a{row - rows[0]}_{v}" for v in range(vectors)] for row in rows]
     nonzeros = int(np.count_nonzero(matrix[rows.start : rows.stop]))
-    from_table = nonzeros > _LITERALS or vectors > 1
+    from_table = nonzeros > (0 if vectors > 1 else _LITERALS)
     table: list[float] = []
     lines = [f"static NOINLINE void {function}(const float *restrict x, float *restrict y, int plane) {{"]
     for row in rows:

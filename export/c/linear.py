@@ -29,8 +29,18 @@ def _is_dense(step: Linear, weights: str) -> bool:
     return weights == "float" and int(np.count_nonzero(step.weight)) >= DENSE_FROM * step.weight.size
 
 
-def linear(name: str, step: Linear, *, weights: str, unroll: str) -> Piece:
-    """The code of a fully connected layer and its activation; options as in `dumps`."""
+def linear(name: str, step: Linear, *, weights: str, unroll: str, tiled: bool) -> Piece:
+    """The code of a fully connected layer and its activation.
+
+    Parameters
+    ----------
+    name : str
+    step : Linear
+    weights, unroll : str
+        As in `dumps`.
+    tiled : bool
+        Whether `linear_batch` writes the layer, too, and reads the same table.
+    """
     count, columns = step.weight.shape
     past, writes = False, 0
     if unroll == "full" and weights == "float":
@@ -42,7 +52,7 @@ def linear(name: str, step: Linear, *, weights: str, unroll: str) -> Piece:
         data, definitions = _table(name, step, weights == "codes")
         if weights == "float" and unroll == "some" and np.count_nonzero(step.weight) <= _LANES_LIMIT:
             past, writes = True, 16
-            data = f"#if TILE || !PERMUTES\n{data}#endif\n"
+            data = f"#if {'TILE || ' if tiled else ''}!PERMUTES\n{data}#endif\n"
             definitions = f"#if PERMUTES\n{_lanes(name, step)}#else\n{definitions}#endif\n"
         definitions = data + definitions
     if step.rows == 1:

@@ -70,7 +70,7 @@ def packed(matrix: NDArray[np.float32]) -> Packed | None:
         width += code_bits
         fields.append(np.array([(value >> i) & 1 for i in range(width)], dtype=np.uint8))
     bits = np.concatenate(fields) if fields else np.zeros(0, np.uint8)
-    stream = np.r_[np.packbits(bits, bitorder="little"), np.zeros(2, np.uint8)]
+    stream = np.r_[np.packbits(bits, bitorder="little"), np.zeros(2 if bits.size else 3, np.uint8)]
     counts = np.bincount(rows, minlength=len(matrix))
     return Packed(book.astype(np.float32), code_bits, gap_bits, counts, stream)
 

@@ -3,9 +3,7 @@
 import re
 from math import prod
 
-import numpy as np
-
-from export.c import batch, linear, pointwise, pool, prelude
+from export.c import batch, linear, pointwise, pool, prelude, tables
 from export.c.convolution import convolution
 from export.c.header import header_text, table_bytes
 from export.c.memory import Layout, Request, place
@@ -42,14 +40,18 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
         As in `dumps`.
     """
     macro = stem.upper()
-    pieces = [_piece(_prefix(i, step), step, weights, unroll) for i, step in enumerate(program.steps)]
+    end = batch.tail(program)
+    pieces = [
+        _piece(_prefix(i, step), step, weights, unroll, tiled=end is not None and i >= end)
+        for i, step in enumerate(program.steps)
+    ]
     layout, calls, features = _calls(program, pieces)
     body = "".join(piece.definitions + "\n" for piece in pieces if piece.definitions)
-    end = batch.tail(program)
     tile = batch.Tile("", "", "", 0)
     if end is not None:
         tile = batch.tile(program, end, weights=weights, unroll=unroll)
-    rows, wide = _row_buffers(body + tile.definitions, program)
+    floats = layout.size + SLACK if layout.size else 0
+    rows = _row_buffers(body + tile.definitions, program)
     text = "\n".join(
         [
             f"/* {stem}.c: a network whose zeros do not exist, generated. Compile with",
@@ -64,10 +66,8 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
             prelude.vectors(macro),
             f"#define TILE {macro if end is not None else ''}{'_TILE' if end is not None else '0'}",
             "",
-            f"static float workspace[{layout.size + SLACK}] ALIGNED;",
-            *([f"static float row_w[{rows}];"] if rows else []),
-            *([f"static uint16_t row_at[{rows}];"] if rows else []),
-            *([f"static uint32_t row_at32[{rows}];"] if wide else []),
+            *([f"static float workspace[{floats}] ALIGNED;"] if floats else []),
+            *(f"static {kind} {name}[{count}];" for name, (kind, count) in rows.items()),
             *([f"#if TILE\nstatic float tile[{tile.size} * TILE] ALIGNED;\n#endif"] if end is not None else []),
             "",
             prelude.functions("\n".join([body, tile.definitions, *calls, tile.calls])),
@@ -76,7 +76,7 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
             batch.runs(program, calls, end, tile, features, stem, macro),
         ]
     )
-    ram = (layout.size + SLACK) * 4 + rows * (10 if wide else 6)
+    ram = floats * 4 + sum(count * (2 if kind == "uint16_t" else 4) for kind, count in rows.values())
     header = header_text(program, stem, ram_bytes=ram, tile_bytes=tile.size * 4, table_bytes=table_bytes(text))
     return {".c": text.encode("ascii"), ".h": header.encode("ascii")}
 
@@ -85,24 +85,26 @@ def _prefix(index: int, step: Step) -> str:
     return f"s{index}_{type(step).__name__.lower()}"
 
 
-def _row_buffers(body: str, program: Program) -> tuple[int, bool]:
-    """Elements of the buffers for one decoded row, and whether wide offsets need their own."""
-    if "row_w" not in body:
-        return 0, False
+def _row_buffers(body: str, program: Program) -> dict[str, tuple[str, int]]:
+    """Buffers for one decoded row that the code mentions: name → type and elements."""
     longest = max(
-        int(np.count_nonzero(step.weight.reshape(len(step.weight), -1), axis=1).max(initial=1))
-        for step in program.steps
-        if isinstance(step, Convolution | Linear)
+        (
+            tables.longest_row(step.weight.reshape(len(step.weight), -1))
+            for step in program.steps
+            if isinstance(step, Convolution | Linear)
+        ),
+        default=1,
     )
-    return longest, "row_at32" in body
+    kinds = {"row_w": "float", "row_at": "uint16_t", "row_at32": "uint32_t"}
+    return {name: (kind, max(1, longest)) for name, kind in kinds.items() if re.search(rf"\b{name}\b", body)}
 
 
-def _piece(name: str, step: Step, weights: str, unroll: str) -> Piece:
+def _piece(name: str, step: Step, weights: str, unroll: str, *, tiled: bool) -> Piece:
     match step:
         case Convolution():
             return convolution(name, step, weights=weights, unroll=unroll)
         case Linear():
-            return linear.linear(name, step, weights=weights, unroll=unroll)
+            return linear.linear(name, step, weights=weights, unroll=unroll, tiled=tiled)
         case Pool():
             return pool.pool(name, step)
         case Pointwise():

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from export.c.packing import Packed, packed
 from export.c.text import array, index_type
 
-__all__ = ["convolution_table", "row_floats", "rows_code"]
+__all__ = ["convolution_table", "longest_row", "rows_code"]
 
 
-def row_floats(matrix: NDArray[np.float32]) -> int:
-    """The longest row's nonzeros: what a buffer for one decoded row must hold."""
+def longest_row(matrix: NDArray[np.float32]) -> int:
+    """Nonzeros of the longest row: what a buffer for one decoded row must hold."""
     return int(np.count_nonzero(matrix, axis=1).max(initial=0))
 
 
