@@ -62,7 +62,7 @@ def build(compiler: str, sources: Sequence[Path], program: Path, flags: Sequence
     path = shutil.which(compiler)
     assert path is not None, compiler
     done = subprocess.run(
-        [path, *PORTABLE, *flags, *map(str, sources), "-o", str(program), "-lm"],
+        [path, *PORTABLE, *flags, *map(str, sources), "-o", str(program), *([] if "-c" in flags else ["-lm"])],
         capture_output=True,
         text=True,
         timeout=300,
