@@ -53,7 +53,7 @@ def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: S
     values = _Values(builder, streams, decoded)
     segment = sum(len(bundle.gaps) for bundle in bundles)
     for number, bundle in enumerate(bundles):
-        own = sum(np.unique(groups).size for groups in bundle.groups)
+        own = sum(int(np.count_nonzero(counts)) for counts in bundle.group_counts)
         runs = streams.segments[segment : segment + own]
         segment += own
         start = starts[len(bundles) + number]

@@ -29,17 +29,17 @@ class Bundle:
     ----------
     parts : tuple of Part
         In the order of decoding.
-    codes : tuple of uint16 arrays
+    codes : tuple of uint8 or uint16 arrays
         Codes of every part; FILLER where a zero bridges a gap.
-    groups : tuple of int64 arrays
-        Group of every code.
+    group_counts : tuple of int64 arrays
+        Number of codes of every group of every part, fillers included.
     gaps : tuple of uint16 arrays
         One per code: steps along the joined flat elements of all parts. No arrays where every element has a code.
     """
 
     parts: tuple[Part, ...]
-    codes: tuple[NDArray[np.uint16], ...]
-    groups: tuple[NDArray[np.int64], ...]
+    codes: tuple[NDArray[np.unsignedinteger], ...]
+    group_counts: tuple[NDArray[np.int64], ...]
     gaps: tuple[NDArray[np.uint16], ...]
 
     @property
@@ -84,8 +84,8 @@ def bundles_of(parts: Sequence[Part], *, huffman: bool) -> list[Bundle]:
 
 
 def _dense_bundle(parts: Sequence[Part]) -> Bundle:
-    codes = tuple(part.codes.astype(np.uint16) for part in parts)
-    return Bundle(tuple(parts), codes, tuple(part.groups() for part in parts), ())
+    codes = tuple(part.codes for part in parts)
+    return Bundle(tuple(parts), codes, tuple(part.group_counts() for part in parts), ())
 
 
 def _sparse_bundle(parts: Sequence[Part], find: Callable[[NDArray[np.int64], int], tuple[int, float]]) -> Bundle:
@@ -96,7 +96,7 @@ def _sparse_bundle(parts: Sequence[Part], find: Callable[[NDArray[np.int64], int
     fillers = _fillers(steps, cap)
     cuts = np.cumsum([part.codes.size for part in parts])[:-1]
     filled = [
-        _fill(part.codes, part.groups(), own, rest, cap)
+        _fill(part, own, rest, cap)
         for part, own, rest in zip(parts, np.split(fillers, cuts), np.split(steps - fillers * cap, cuts), strict=True)
     ]
     return Bundle(tuple(parts), *(tuple(column) for column in zip(*filled, strict=True)))
@@ -132,18 +132,14 @@ def _fillers(steps: NDArray[np.int64], cap: int) -> NDArray[np.int64]:
 
 
 def _fill(
-    codes: NDArray[np.uint8],
-    groups: NDArray[np.int64],
-    fillers: NDArray[np.int64],
-    remainders: NDArray[np.int64],
-    cap: int,
+    part: Part, fillers: NDArray[np.int64], remainders: NDArray[np.int64], cap: int
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.uint16]]:
-    last = np.cumsum(fillers + 1) - 1
-    length = int(last[-1]) + 1
-    filled, gaps = np.full(length, FILLER, np.uint16), np.full(length, cap, np.uint16)
-    filled[last] = codes
-    gaps[last] = remainders
-    return filled, np.repeat(groups, fillers + 1), gaps
+    ends = np.concatenate([[0], np.cumsum(fillers + 1)])
+    codes, gaps = np.full(ends[-1], FILLER, np.uint16), np.full(ends[-1], cap, np.uint16)
+    codes[ends[1:] - 1] = part.codes
+    gaps[ends[1:] - 1] = remainders
+    edges = np.concatenate([[0], np.cumsum(part.group_counts())])
+    return codes, np.diff(ends[edges]), gaps
 
 
 def _bits_with_cap(steps: NDArray[np.int64], cap: int) -> float:

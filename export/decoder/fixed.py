@@ -29,7 +29,7 @@ def fixed_memory(elements: int, codes: int, bits: int, *, gaps: bool) -> int:
     """Bytes of the intermediates that a tensor of fixed-width codes leaves while a runtime folds it."""
     if gaps:
         return int(codes * (bits / 2 + 36)) + 12 * elements
-    return int(elements * (bits / 2 + (18 if elements >= _PAIRS_FROM else 44)))
+    return int(elements * (bits / 2 + (14 if elements >= _PAIRS_FROM else 44)))
 
 
 def write_fixed(builder: Builder, parts: Sequence[Part]) -> None:
@@ -47,7 +47,10 @@ def write_fixed(builder: Builder, parts: Sequence[Part]) -> None:
         gap_bits = max((int(gaps.max()).bit_length() for gaps in bundle.gaps), default=0)
         by_width.setdefault((bits, gap_bits, 2 if _in_pairs(bundle) else 1), []).append(bundle)
     for (bits, gap_bits, together), members in sorted(by_width.items(), key=lambda item: item[0]):
-        _write_width(builder, members, bits, gap_bits, together)
+        if together == 2:
+            _write_pairs(builder, members, bits)
+        else:
+            _write_singles(builder, members, bits, gap_bits)
 
 
 def _in_pairs(bundle: Bundle) -> bool:
@@ -56,44 +59,52 @@ def _in_pairs(bundle: Bundle) -> bool:
     return not bundle.gaps and not others and len(part.codebooks) == 1 and part.size >= _PAIRS_FROM
 
 
-def _write_width(builder: Builder, bundles: Sequence[Bundle], bits: int, gap_bits: int, together: int) -> None:
+def _write_pairs(builder: Builder, bundles: Sequence[Bundle], bits: int) -> None:
+    """A payload for every bundle: cutting one out of a joint payload would cost two more copies of it at load."""
+    every = builder.op("Range", builder.ints(0), builder.ints(1 << 2 * bits), builder.ints(1))
+    column = builder.op("Reshape", every, builder.ints([-1, 1], "int64"))
+    digits = builder.op("Mod", builder.op("Div", column, builder.ints([1 << bits, 1])), builder.ints(1 << bits))
+    for bundle in bundles:
+        [codes] = bundle.codes
+        padded = np.zeros(-(-codes.size // 16) * 16, np.uint16)
+        padded[: codes.size] = codes
+        table, _ = _codebooks(bundle)
+        full = np.zeros(1 << bits, table.dtype)
+        full[: table.size] = table
+        pairs = builder.op("Gather", value_table(builder, full), digits)
+        values = builder.op("Gather", pairs, _unpack(builder, (padded[::2] << bits | padded[1::2]).astype(np.uint16), 2 * bits))
+        if padded.size > codes.size:
+            flat = builder.op("Reshape", values, builder.ints([-1], "int64"))
+            values = builder.slice(flat, 0, codes.size)
+        write_tensors(builder, bundle, None, values)
+
+
+def _write_singles(builder: Builder, bundles: Sequence[Bundle], bits: int, gap_bits: int) -> None:
     indices = [_indices(bundle) for bundle in bundles]
-    symbols = []
+    symbols: list[NDArray[Any]] = []
     for bundle, codes in zip(bundles, indices, strict=True):
-        if bundle.gaps:
-            symbols.append(np.concatenate(bundle.gaps).astype(np.int64) << bits | codes)
-        else:
-            padded = np.zeros(-(-codes.size // (8 * together)) * 8 * together, np.int64)
-            padded[: codes.size] = codes
-            symbols.append(padded if together == 1 else padded[::2] << bits | padded[1::2])
-    unpacked = _unpack(builder, np.concatenate(symbols), bits * together + gap_bits)
-    digits = _pair_digits(builder, bits) if together == 2 else ""
+        gapped = np.concatenate(bundle.gaps).astype(np.uint32) << bits | codes if bundle.gaps else codes
+        symbols.append(gapped)
+    joined = np.concatenate(symbols)
+    unpacked = builder.op("Reshape", _unpack(builder, joined, bits + gap_bits), builder.ints([-1], "int64"))
     starts = list(accumulate((own.size for own in symbols), initial=0))
-    for bundle, codes, start, stop in zip(bundles, indices, starts, starts[1:], strict=False):
-        own = unpacked if len(bundles) == 1 and not bundle.gaps else builder.slice(unpacked, start, stop)
-        table, runs = _codebooks(bundle)
-        if together == 2:
-            pairs = builder.op("Gather", value_table(builder, _padded_to(table, 1 << bits)), digits)
-            values = builder.op("Gather", pairs, own)
-            if codes.size != 2 * (stop - start):
-                flat = builder.op("Reshape", values, builder.ints([-1], "int64"))
-                values = builder.slice(flat, 0, codes.size)
-            write_tensors(builder, bundle, None, values)
-            continue
+    for bundle, start, stop in zip(bundles, starts, starts[1:], strict=False):
+        own = builder.slice(unpacked, start, stop)
         gaps = None
         if bundle.gaps:
             gaps = builder.op("Div", own, builder.ints(1 << bits))
             own = builder.op("Mod", own, builder.ints(1 << bits))
-        elif codes.size != stop - start or own == unpacked:
-            own = builder.slice(own, 0, codes.size)
+        table, runs = _codebooks(bundle)
         rows = shift_rows(builder, own, runs)
         write_tensors(builder, bundle, gaps, builder.op("Gather", value_table(builder, table), rows))
 
 
-def _indices(bundle: Bundle) -> NDArray[np.int64]:
+def _indices(bundle: Bundle) -> NDArray[np.unsignedinteger]:
     """Codes of all parts, a filler as the first index behind its codebook."""
+    if not bundle.gaps:
+        return np.concatenate(bundle.codes)
     indices = [
-        np.where(codes == FILLER, part.codebooks.shape[1], codes).astype(np.int64)
+        np.where(codes == FILLER, part.codebooks.shape[1], codes).astype(np.uint16)
         for part, codes in zip(bundle.parts, bundle.codes, strict=True)
     ]
     return np.concatenate(indices)
@@ -105,8 +116,8 @@ def _codebooks(bundle: Bundle) -> tuple[NDArray[Any], list[Segment]]:
     blocks: list[NDArray[Any]] = []
     runs, size = [], 0
     filler = any(bool((codes == FILLER).any()) for codes in bundle.codes)
-    for part, groups in zip(bundle.parts, bundle.groups, strict=True):
-        for group, count in zip(*np.unique(groups, return_counts=True), strict=True):
+    for part, counts in zip(bundle.parts, bundle.group_counts, strict=True):
+        for group in np.flatnonzero(counts):
             block = part.codebooks[group]
             if filler:
                 block = np.append(block, np.zeros(1, block.dtype))
@@ -114,14 +125,14 @@ def _codebooks(bundle: Bundle) -> tuple[NDArray[Any], list[Segment]]:
             if row == size:
                 blocks.append(block)
                 size += block.size
-            runs.append(Segment(int(count), 0, row))
+            runs.append(Segment(int(counts[group]), 0, row))
     return np.concatenate(blocks), runs
 
 
-def _unpack(builder: Builder, symbols: NDArray[np.int64], width: int) -> str:
-    """Store symbols of `width` bits and append their decoder: int32, as many as there are and up to seven more."""
+def _unpack(builder: Builder, symbols: NDArray[np.unsignedinteger], width: int) -> str:
+    """Store symbols of `width` bits and append their decoder: int32 [8, an eighth of them, rounded up]."""
     groups = -(-symbols.size // 8)
-    padded = np.zeros(groups * 8, np.int64)
+    padded = np.zeros(groups * 8, symbols.dtype)
     padded[: symbols.size] = symbols
     by_group = padded.reshape(8, groups).T.reshape(-1)
     payload = pack(by_group, width)[0].reshape(groups, width).T
@@ -135,18 +146,4 @@ def _unpack(builder: Builder, symbols: NDArray[np.int64], width: int) -> str:
             place[symbol, first + step] = 1 << (8 * (touched - 1 - step))
         shifts.append([1 << (8 * touched - offset - width)])
     word = builder.op("MatMul", builder.ints(place), octets)
-    cut = builder.op("Mod", builder.op("Div", word, builder.ints(np.array(shifts))), builder.ints(1 << width))
-    return builder.op("Reshape", cut, builder.ints([-1], "int64"))
-
-
-def _pair_digits(builder: Builder, bits: int) -> str:
-    """Both codes of every pair: int32 [4**bits, 2]."""
-    every = builder.op("Range", builder.ints(0), builder.ints(1 << 2 * bits), builder.ints(1))
-    column = builder.op("Reshape", every, builder.ints([-1, 1], "int64"))
-    return builder.op("Mod", builder.op("Div", column, builder.ints([1 << bits, 1])), builder.ints(1 << bits))
-
-
-def _padded_to(codebook: NDArray[Any], size: int) -> NDArray[Any]:
-    padded = np.zeros(size, codebook.dtype)
-    padded[: codebook.size] = codebook
-    return padded
+    return builder.op("Mod", builder.op("Div", word, builder.ints(np.array(shifts))), builder.ints(1 << width))

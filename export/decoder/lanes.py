@@ -7,6 +7,7 @@ bits, the bytes of the graph go with the steps, and a lane costs the byte that t
 its length.
 """
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,11 +52,13 @@ def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> D
     max_length = int(lengths.max())
     steps = best_steps(streams.ranks.size, functions=functions)
     lanes = -(-streams.ranks.size // steps)
-    order = np.arange(steps * lanes).reshape(steps, lanes).T.reshape(-1)
-    order = order[order < streams.ranks.size]
-    ranks = streams.ranks[order]
+    by_step = np.full(steps * lanes, -1, np.int32)
+    by_step[: streams.ranks.size] = streams.ranks
+    by_lane = by_step.reshape(steps, lanes).T
+    ranks = by_lane[by_lane >= 0]
     payload, _ = pack(streams.codewords()[ranks], lengths[ranks])
-    bits_of_lane = np.bincount(order % lanes, weights=lengths[ranks], minlength=lanes).astype(np.int64)
+    bits_of_lane = np.append(lengths, np.uint8(0))[by_lane].sum(axis=1, dtype=np.int64)
+    del by_step, by_lane, ranks
 
     # In the last step a lane that has no symbol left decodes what follows; its first bit has to be there.
     words = (wide_words if functions else narrow_words)(builder, np.append(payload, np.uint8(0)))
@@ -131,16 +134,25 @@ def _starts(builder: Builder, bits_of_lane: NDArray[np.int64]) -> str:
 
 def _bases(builder: Builder, streams: Streams, max_length: int, steps: int, lanes: int) -> list[str]:
     """For every step the first slot of the table in force: a scalar, or one for each lane where a table ends within."""
-    counts = [segment.count for segment in streams.segments]
-    tables = np.repeat(np.array([segment.table for segment in streams.segments]), counts)
+    starts, table_from = [0], [streams.segments[0].table]
+    position = 0
+    for segment in streams.segments:
+        if segment.table != table_from[-1]:
+            starts.append(position)
+            table_from.append(segment.table)
+        position += segment.count
     bases = []
     for step in range(steps):
-        own = tables[step * lanes : (step + 1) * lanes].astype(np.int64) << max_length
-        changes = np.flatnonzero(np.diff(own)) + 1
-        if changes.size:
-            at = [0, *changes.tolist()] if own[0] else changes.tolist()
-            rises = np.diff(own[[0, *changes.tolist()]], prepend=0)
-            bases.append(builder.steps(at, (rises if own[0] else rises[1:]).tolist(), lanes))
-        else:
-            bases.append(builder.ints(int(own[0])))
+        first, last = step * lanes, (step + 1) * lanes
+        run = bisect_right(starts, first) - 1
+        inside = range(run + 1, bisect_left(starts, last))
+        base = table_from[run] << max_length
+        if not inside:
+            bases.append(builder.ints(base))
+            continue
+        at = [starts[index] - first for index in inside]
+        rises = [(table_from[index] - table_from[index - 1]) << max_length for index in inside]
+        if base:
+            at, rises = [0, *at], [base, *rises]
+        bases.append(builder.steps(at, rises, lanes))
     return bases

@@ -51,10 +51,10 @@ class Part:
         """Number of elements, zeros included."""
         return prod(self.shape)
 
-    def groups(self) -> NDArray[np.int64]:
-        """Group of every code: int64 [n]."""
-        positions = np.arange(self.size, dtype=np.int64) if self.positions is None else self.positions
-        return positions // self.group_size
+    def group_counts(self) -> NDArray[np.int64]:
+        """Number of codes of every group: int64 [groups]."""
+        edges = np.minimum(np.arange(len(self.codebooks) + 1) * self.group_size, self.size)
+        return np.diff(edges if self.positions is None else np.searchsorted(self.positions, edges))
 
     def filled(self) -> "Part | None":
         """The same tensor with a code for every element, zero one more value; None where 256 values do not suffice."""
@@ -70,7 +70,7 @@ class Part:
 
     def dense(self) -> NDArray[Any]:
         """The tensor that the decoder has to give, decoded here."""
-        values = self.codebooks[self.groups(), self.codes]
+        values = self.codebooks[np.repeat(np.arange(len(self.codebooks)), self.group_counts()), self.codes]
         if self.positions is None:
             flat = values
         else:

@@ -107,10 +107,10 @@ def streams_of(bundles: Sequence[Bundle], *, max_length: int = MAX_LENGTH) -> St
     choices = iter(code_choice)
     for bundle in bundles:
         own = rows.setdefault(bundle.dtype.name, _Rows(gap_ranks))
-        for part, groups, choice in zip(bundle.parts, bundle.groups, choices, strict=False):
-            for group, count in zip(*np.unique(groups, return_counts=True), strict=True):
+        for part, counts, choice in zip(bundle.parts, bundle.group_counts, choices, strict=False):
+            for group in np.flatnonzero(counts):
                 row = own.row_of(part.codebooks[group], tables[choice].symbols)
-                segments.append(Segment(int(count), choice, row - firsts[choice]))
+                segments.append(Segment(int(counts[group]), choice, row - firsts[choice]))
     ranks = [
         _ranks(run, tables[choice].symbols) + np.int32(firsts[choice])
         for run, choice in zip([*gap_runs, *code_runs], [*gap_choice, *code_choice], strict=True)
@@ -165,7 +165,7 @@ def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int) -> lis
     return [renumbered[table] for table in chosen]
 
 
-def _tables(runs: Sequence[NDArray[np.uint16]], choice: Sequence[int], max_length: int) -> list[Table]:
+def _tables(runs: Sequence[NDArray[np.unsignedinteger]], choice: Sequence[int], max_length: int) -> list[Table]:
     tables = []
     for table in range(max(choice, default=-1) + 1):
         joined = np.concatenate([run for run, own in zip(runs, choice, strict=True) if own == table])
@@ -180,7 +180,8 @@ def _tables(runs: Sequence[NDArray[np.uint16]], choice: Sequence[int], max_lengt
     return tables
 
 
-def _ranks(run: NDArray[np.uint16], symbols: NDArray[np.uint16]) -> NDArray[np.int32]:
+def _ranks(run: NDArray[np.unsignedinteger], symbols: NDArray[np.uint16]) -> NDArray[np.int32]:
     rank = np.zeros(int(symbols.max()) + 1, np.int32)
     rank[symbols] = np.arange(symbols.size, dtype=np.int32)
-    return rank[run]
+    ranks: NDArray[np.int32] = rank[run]
+    return ranks
