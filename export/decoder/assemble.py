@@ -28,12 +28,15 @@ class Decoded:
         Entries of `rank_table` for one Huffman table.
     slots : int
         All entries of `rank_table`.
+    together : int
+        Ranks that a symbol stands for: `rank_table` is [slots, 2] where it is 2.
     """
 
     symbols: str
     rank_table: str | None = None
     table_slots: int = 0
     slots: int = 0
+    together: int = 1
 
 
 def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: Streams, decoded: Decoded) -> None:
@@ -56,8 +59,8 @@ def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: S
         own = sum(int(np.count_nonzero(counts)) for counts in bundle.group_counts)
         runs = streams.segments[segment : segment + own]
         segment += own
-        start = starts[len(bundles) + number]
-        symbols = builder.slice(decoded.symbols, start, start + bundle.count)
+        start, stop = (edge // decoded.together for edge in starts[len(bundles) + number :][:2])
+        symbols = builder.slice(decoded.symbols, start, stop)
         gaps = None
         if bundle.gaps:
             gaps = builder.op("Gather", gap_table, builder.slice(decoded.symbols, starts[number], starts[number + 1]))

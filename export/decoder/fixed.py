@@ -72,7 +72,9 @@ def _write_pairs(builder: Builder, bundles: Sequence[Bundle], bits: int) -> None
         full = np.zeros(1 << bits, table.dtype)
         full[: table.size] = table
         pairs = builder.op("Gather", value_table(builder, full), digits)
-        values = builder.op("Gather", pairs, _unpack(builder, (padded[::2] << bits | padded[1::2]).astype(np.uint16), 2 * bits))
+        values = builder.op(
+            "Gather", pairs, _unpack(builder, (padded[::2] << bits | padded[1::2]).astype(np.uint16), 2 * bits)
+        )
         if padded.size > codes.size:
             flat = builder.op("Reshape", values, builder.ints([-1], "int64"))
             values = builder.slice(flat, 0, codes.size)

@@ -17,7 +17,7 @@ from compress.coding.bits import pack
 from export.decoder.assemble import Decoded
 from export.decoder.builder import Builder
 from export.decoder.tables import Streams
-from export.decoder.words import Words, narrow_words, rank_of_slot, wide_words
+from export.decoder.words import Words, narrow_words, pair_tables, rank_of_slot, wide_words
 
 if TYPE_CHECKING:
     import onnx
@@ -38,7 +38,9 @@ def lanes_memory(symbols: int, bits: int, *, functions: bool) -> int:
     return 48 * symbols + (3 * bits // 2 if functions else 4 * bits)
 
 
-def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> Decoded:
+def decode_by_lanes(
+    builder: Builder, streams: Streams, *, functions: bool, max_length: int, together: int = 1
+) -> Decoded:
     """Append the payload and its decoder.
 
     Parameters
@@ -47,32 +49,48 @@ def decode_by_lanes(builder: Builder, streams: Streams, *, functions: bool) -> D
     streams : Streams
     functions : bool
         Write a step once, as a model-local function, instead of once for every step.
+    max_length : int
+        Of the codewords of `streams`, or more.
+    together : int
+        Symbols that a step decodes in a lane, 1 or 2. With two, no segment has an odd count.
     """
     lengths = streams.lengths()
-    max_length = int(lengths.max())
-    steps = best_steps(streams.ranks.size, functions=functions)
-    lanes = -(-streams.ranks.size // steps)
+    unit_lengths, unit_codewords = _units(streams, together)
+    steps = best_steps(unit_lengths.size, functions=functions)
+    lanes = -(-unit_lengths.size // steps)
     by_step = np.full(steps * lanes, -1, np.int32)
-    by_step[: streams.ranks.size] = streams.ranks
+    by_step[: unit_lengths.size] = np.arange(unit_lengths.size, dtype=np.int32)
     by_lane = by_step.reshape(steps, lanes).T
-    ranks = by_lane[by_lane >= 0]
-    payload, _ = pack(streams.codewords()[ranks], lengths[ranks])
-    bits_of_lane = np.append(lengths, np.uint8(0))[by_lane].sum(axis=1, dtype=np.int64)
-    del by_step, by_lane, ranks
+    order = by_lane[by_lane >= 0]
+    payload, _ = pack(unit_codewords[order], unit_lengths[order])
+    bits_of_lane = np.append(unit_lengths, np.uint8(0))[by_lane].sum(axis=1, dtype=np.int64)
+    del by_step, by_lane, order, unit_lengths, unit_codewords
 
     # In the last step a lane that has no symbol left decodes what follows; its first bit has to be there.
     words = (wide_words if functions else narrow_words)(builder, np.append(payload, np.uint8(0)))
     length_of_rank = builder.cast(builder.constant(lengths), np.int32)
     rank_table = rank_of_slot(builder, length_of_rank, max_length, len(streams.tables))
-    length_table = builder.op("Gather", length_of_rank, rank_table)
+    if together == 2:
+        rank_table, length_table = pair_tables(builder, rank_table, length_of_rank, max_length, len(streams.tables))
+    else:
+        length_table = builder.op("Gather", length_of_rank, rank_table)
+    window = together * max_length
     position = _starts(builder, bits_of_lane)
     slots = []
-    step = _Step(builder, max_length, words, length_table, functions=functions)
-    for base in _bases(builder, streams, max_length, steps, lanes):
+    step = _Step(builder, window, words, length_table, functions=functions)
+    for base in _bases(builder, streams, window, steps, lanes, together):
         position, slot = step.append(position, base)
         slots.append(slot)
     joined = builder.op("Concat", *slots, axis=0) if steps > 1 else slots[0]
-    return Decoded(joined, rank_table, 1 << max_length, len(streams.tables) << max_length)
+    return Decoded(joined, rank_table, 1 << window, len(streams.tables) << window, together)
+
+
+def _units(streams: Streams, together: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+    """Length and bits of what a step decodes in a lane."""
+    lengths, codewords = streams.lengths()[streams.ranks], streams.codewords()[streams.ranks]
+    if together == 1:
+        return lengths, codewords
+    return lengths[::2] + lengths[1::2], codewords[::2] << lengths[1::2] | codewords[1::2]
 
 
 class _Step:
@@ -103,6 +121,9 @@ class _Step:
     def _write_function(self) -> str:
         from onnx import helper
 
+        if self._builder.functions:
+            return str(self._builder.functions[0].name)
+
         body = Builder(self._builder.opset, set())
         position, base = body.name(), body.name()
         shared = {key: body.name() for key in self._shared}
@@ -132,7 +153,7 @@ def _starts(builder: Builder, bits_of_lane: NDArray[np.int64]) -> str:
     return builder.cumsum(lengths, exclusive=True)
 
 
-def _bases(builder: Builder, streams: Streams, max_length: int, steps: int, lanes: int) -> list[str]:
+def _bases(builder: Builder, streams: Streams, window: int, steps: int, lanes: int, together: int) -> list[str]:
     """For every step the first slot of the table in force: a scalar, or one for each lane where a table ends within."""
     starts, table_from = [0], [streams.segments[0].table]
     position = 0
@@ -140,18 +161,18 @@ def _bases(builder: Builder, streams: Streams, max_length: int, steps: int, lane
         if segment.table != table_from[-1]:
             starts.append(position)
             table_from.append(segment.table)
-        position += segment.count
+        position += segment.count // together
     bases = []
     for step in range(steps):
         first, last = step * lanes, (step + 1) * lanes
         run = bisect_right(starts, first) - 1
         inside = range(run + 1, bisect_left(starts, last))
-        base = table_from[run] << max_length
+        base = table_from[run] << window
         if not inside:
             bases.append(builder.ints(base))
             continue
         at = [starts[index] - first for index in inside]
-        rises = [(table_from[index] - table_from[index - 1]) << max_length for index in inside]
+        rises = [(table_from[index] - table_from[index - 1]) << window for index in inside]
         if base:
             at, rises = [0, *at], [base, *rises]
         bases.append(builder.steps(at, rises, lanes))

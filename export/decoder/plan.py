@@ -8,7 +8,7 @@ import numpy as np
 from compress.coding.huffman import code_lengths
 from export.decoder.bundle import code_bits, fixed_gaps, huffman_gaps, steps_of
 from export.decoder.fixed import fixed_memory
-from export.decoder.lanes import lanes_memory
+from export.decoder.huffman import huffman_memory, pair_length
 from export.decoder.part import Part
 from export.decoder.tables import MAX_LENGTH
 from export.decoder.words import MAX_EXACT
@@ -111,15 +111,11 @@ def _price(huffman: _Option, fixed: _Option) -> float:
 def _huffman(part: Part, *, functions: bool) -> _Option:
     counts = np.bincount(part.codes)
     present = counts[counts > 0]
-    bits = float((present * code_lengths(present, MAX_LENGTH)).sum()) + 8 * present.size
-    symbols = part.codes.size
-    memory = 4 * part.size
+    lengths = code_lengths(present, pair_length(part) or MAX_LENGTH)
+    bits = float((present * lengths).sum()) + 8 * present.size
     if part.positions is not None:
         bits += huffman_gaps(steps_of(part.positions), part.codebooks.shape[1])[1]
-        symbols *= 2
-        memory *= 3
-    memory += lanes_memory(symbols, int(bits), functions=functions)
-    return _Option(part, bits, int(_FRAGMENTED * memory))
+    return _Option(part, bits, int(_FRAGMENTED * huffman_memory(part, int(bits), functions=functions)))
 
 
 def _fixed(part: Part) -> _Option:

@@ -90,12 +90,12 @@ class Streams:
         return int(np.flatnonzero(sizes == self.gap_ranks)[0])
 
 
-def streams_of(bundles: Sequence[Bundle], *, max_length: int = MAX_LENGTH) -> Streams:
+def streams_of(bundles: Sequence[Bundle], *, max_length: int = MAX_LENGTH, max_tables: int = _MAX_TABLES) -> Streams:
     """Choose tables and lengths for all symbols of `bundles` and rank them."""
     gap_runs = [gaps for bundle in bundles for gaps in bundle.gaps]
     code_runs = [codes for bundle in bundles for codes in bundle.codes]
-    gap_choice = _choose([np.bincount(run) for run in gap_runs], 16)
-    code_choice = _choose([np.bincount(run) for run in code_runs], 8)
+    gap_choice = _choose([np.bincount(run) for run in gap_runs], 16, max_tables)
+    code_choice = _choose([np.bincount(run) for run in code_runs], 8, max_tables)
     gap_tables = _tables(gap_runs, gap_choice, max_length)
     code_tables = _tables(code_runs, code_choice, max_length)
     tables = (*gap_tables, *code_tables)
@@ -142,7 +142,7 @@ class _Rows:
         return np.concatenate(self._values)
 
 
-def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int) -> list[int]:
+def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int, max_tables: int) -> list[int]:
     """Table of every histogram: largest first, each joins the table where it costs least, or opens one."""
     width = max((histogram.size for histogram in histograms), default=0)
     padded = [np.pad(histogram, (0, width - histogram.size)) for histogram in histograms]
@@ -155,7 +155,7 @@ def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int) -> lis
     for index in sorted(range(len(padded)), key=lambda i: (-int(padded[i].sum()), i)):
         own = padded[index]
         joined = [cost(total + own) - cost(total) + _BITS_OF_SWITCH for total in totals]
-        if not joined or (len(totals) < _MAX_TABLES and cost(own) < min(joined)):
+        if not joined or (len(totals) < max_tables and cost(own) < min(joined)):
             chosen[index] = len(totals)
             totals.append(own)
         else:

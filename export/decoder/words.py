@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.decoder.builder import Builder
 
-__all__ = ["MAX_EXACT", "Words", "narrow_words", "rank_of_slot", "wide_words"]
+__all__ = ["MAX_EXACT", "Words", "narrow_words", "pair_tables", "rank_of_slot", "wide_words"]
 
 MAX_EXACT = 1 << 24
 """Integers below are exact in float32."""
@@ -51,15 +51,15 @@ def narrow_words(builder: Builder, payload: NDArray[np.uint8]) -> Words:
 
 
 def wide_words(builder: Builder, payload: NDArray[np.uint8]) -> Words:
-    """Append the payload; words of 30 bits, one from every second byte on: half the memory of narrow ones."""
+    """Append the payload; words of 31 bits, one from every second byte on: half the memory of narrow ones."""
     count = -(-payload.size // 2)
     padded = np.zeros(2 * count + 2, np.uint8)
     padded[: payload.size] = payload
     stored = builder.constant(padded.view(">u2").astype(np.uint16))
     high = builder.cast(builder.slice(stored, 0, count), np.int32)
     low = builder.cast(builder.slice(stored, 1, count + 1), np.int32)
-    high = builder.op("Mul", high, builder.ints(1 << 14))
-    return Words(builder.op("Add", high, builder.op("Div", low, builder.ints(4))), 30, 16)
+    high = builder.op("Mul", high, builder.ints(1 << 15))
+    return Words(builder.op("Add", high, builder.op("Div", low, builder.ints(2))), 31, 16)
 
 
 def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables: int) -> str:
@@ -69,3 +69,21 @@ def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables:
     starts = builder.cumsum(widths, exclusive=True)
     zeros = builder.zeros((tables << max_length,), np.int32)
     return builder.cumsum(builder.op("ScatterElements", zeros, starts, builder.op("Sign", starts)))
+
+
+def pair_tables(
+    builder: Builder, rank_table: str, length_of_rank: str, max_length: int, tables: int
+) -> tuple[str, str]:
+    """For every window of twice `max_length` bits the two ranks in it, int32 [slots, 2], and their length together."""
+    span, half = builder.ints(1 << 2 * max_length), builder.ints(1 << max_length)
+    slots = builder.op("Range", builder.ints(0), builder.ints(tables << 2 * max_length), builder.ints(1))
+    first = builder.op("Gather", rank_table, builder.op("Div", slots, half))
+    first_length = builder.op("Gather", length_of_rank, first)
+    shift = builder.op("Gather", builder.ints([1 << length for length in range(max_length + 1)]), first_length)
+    rest = builder.op("Mod", builder.op("Mul", builder.op("Mod", slots, span), shift), span)
+    base = builder.op("Mul", builder.op("Div", slots, span), half)
+    second = builder.op("Gather", rank_table, builder.op("Add", base, builder.op("Div", rest, half)))
+    length = builder.op("Add", first_length, builder.op("Gather", length_of_rank, second))
+    column = builder.ints([-1, 1], "int64")
+    columns = [builder.op("Reshape", rank, column) for rank in (first, second)]
+    return builder.op("Concat", *columns, axis=1), length
