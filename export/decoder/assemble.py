@@ -75,11 +75,9 @@ class _Values:
         self._decoded = decoded
         self._ranks = streams.lengths().size
         self._first = self._ranks - streams.gap_ranks
-        self._tables: dict[str, str] = {}
-        for dtype, rows in streams.values.items():
-            # With zeros on both sides every shift of the rows by a part's delta can be cut out.
-            zeros = builder.zeros((self._ranks,), rows.dtype)
-            self._tables[dtype] = builder.op("Concat", zeros, value_table(builder, rows), zeros, axis=0)
+        self._gap_ranks = streams.gap_ranks
+        self._plain = {dtype: value_table(builder, rows) for dtype, rows in streams.values.items()}
+        self._padded: dict[str, str] = {}
         self._shifted: dict[tuple[str, int], str] = {}
         self._by_symbol: dict[tuple[str, int], str] = {}
 
@@ -89,19 +87,26 @@ class _Values:
         direct = len(deltas) == 1 and bundle.count >= self._decoded.slots
         if table is not None and not direct:
             by_rank = self._builder.op("Gather", table, symbols)
-        if len(deltas) > 1:
-            rows = shift_rows(self._builder, by_rank, [replace(run, delta=run.delta + self._first) for run in runs])
-            return self._builder.op("Gather", self._tables[bundle.dtype.name], rows)
+        if table is None or len(deltas) > 1:
+            rows = shift_rows(self._builder, by_rank, [replace(run, delta=run.delta - self._gap_ranks) for run in runs])
+            return self._builder.op("Gather", self._plain[bundle.dtype.name], rows)
         [delta] = deltas
         key = (bundle.dtype.name, delta)
         if key not in self._shifted:
             start = delta + self._first
-            self._shifted[key] = self._builder.slice(self._tables[key[0]], start, start + self._ranks)
-        if table is None or not direct:
+            self._shifted[key] = self._builder.slice(self._pad(key[0]), start, start + self._ranks)
+        if not direct:
             return self._builder.op("Gather", self._shifted[key], by_rank)
         if key not in self._by_symbol:
             self._by_symbol[key] = self._builder.op("Gather", self._shifted[key], table)
         return self._builder.op("Gather", self._by_symbol[key], symbols)
+
+    def _pad(self, dtype: str) -> str:
+        """With zeros on both sides of the rows every shift by a part's delta can be cut out."""
+        if dtype not in self._padded:
+            zeros = self._builder.zeros((self._ranks,), np.dtype(dtype))
+            self._padded[dtype] = self._builder.op("Concat", zeros, self._plain[dtype], zeros, axis=0)
+        return self._padded[dtype]
 
 
 def _gap_table(builder: Builder, streams: Streams, decoded: Decoded) -> str:

@@ -97,14 +97,15 @@ class Builder:
 
     def steps(self, at: Sequence[int], increments: Sequence[int], length: int) -> str:
         """The staircase of int32 that rises by increments[i] at position at[i]."""
-        rises = self.op(
-            "ScatterElements", self.zeros((length,), np.int32), self.ints(list(at)), self.ints(list(increments)), axis=0
-        )
-        return self.cumsum(rises)
+        zeros, places = self.zeros((length,), np.int32), self.ints(list(at))
+        return self.cumsum(self.op("ScatterElements", zeros, places, self.ints(list(increments))))
 
-    def cumsum(self, value: str, *, exclusive: bool = False) -> str:
-        axis = self.ints(0)
-        return self.op("CumSum", value, axis, exclusive=1) if exclusive else self.op("CumSum", value, axis)
+    def cumsum(self, value: str) -> str:
+        return self.op("CumSum", value, self.ints(0))
+
+    def starts(self, widths: str) -> str:
+        """Where every width begins when they lie one behind the other."""
+        return self.op("Sub", self.cumsum(widths), widths)
 
 
 def tensor_proto(name: str, array: NDArray[Any]) -> "onnx.TensorProto":

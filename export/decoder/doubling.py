@@ -33,10 +33,9 @@ def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:
     widths = lengths[streams.ranks]
     payload, _ = pack(streams.codewords()[streams.ranks], widths)
     rows = payload.size
-    words = narrow_words(builder, payload)
-    column = builder.op("Reshape", words.name, builder.ints([-1, 1], "int64"))
+    words = narrow_words(builder, payload, as_column=True)
     shifts = builder.ints(words.shifts(max_length))
-    windows = builder.op("Mod", builder.op("Div", column, shifts), builder.ints(1 << max_length))
+    windows = builder.op("Mod", builder.op("Div", words.name, shifts), builder.ints(1 << max_length))
     slots = builder.op("Reshape", windows, builder.ints([-1], "int64"))
     base = _table_bases(builder, streams, widths, max_length, rows * 8)
     if base:

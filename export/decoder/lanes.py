@@ -150,7 +150,7 @@ def _starts(builder: Builder, bits_of_lane: NDArray[np.int64]) -> str:
     excess = bits_of_lane - least
     narrow = excess.astype(np.uint8 if excess.max() < 256 else np.uint16)
     lengths = builder.op("Add", builder.cast(builder.constant(narrow), np.int32), builder.ints(least))
-    return builder.cumsum(lengths, exclusive=True)
+    return builder.starts(lengths)
 
 
 def _bases(builder: Builder, streams: Streams, window: int, steps: int, lanes: int, together: int) -> list[str]:

@@ -18,6 +18,7 @@ MAX_LENGTH = 12
 
 _MAX_TABLES = 12
 _BITS_OF_SWITCH = 48
+_BITS_OF_STAIRCASE = 1360
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ def streams_of(bundles: Sequence[Bundle], *, max_length: int = MAX_LENGTH, max_t
     """Choose tables and lengths for all symbols of `bundles` and rank them."""
     gap_runs = [gaps for bundle in bundles for gaps in bundle.gaps]
     code_runs = [codes for bundle in bundles for codes in bundle.codes]
-    gap_choice = _choose([np.bincount(run) for run in gap_runs], 16, max_tables)
-    code_choice = _choose([np.bincount(run) for run in code_runs], 8, max_tables)
+    gap_choice, _ = _choose([np.bincount(run) for run in gap_runs], 16, max_tables)
+    code_choice = _choose_for_codes([np.bincount(run) for run in code_runs], max_tables)
     gap_tables = _tables(gap_runs, gap_choice, max_length)
     code_tables = _tables(code_runs, code_choice, max_length)
     tables = (*gap_tables, *code_tables)
@@ -142,15 +143,25 @@ class _Rows:
         return np.concatenate(self._values)
 
 
-def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int, max_tables: int) -> list[int]:
-    """Table of every histogram: largest first, each joins the table where it costs least, or opens one."""
+def _choose_for_codes(histograms: Sequence[NDArray[np.int64]], max_tables: int) -> list[int]:
+    """Shared tables cost a staircase of rows: as long as tables of their own are not dearer, everyone gets one."""
+    chosen, shared_bits = _choose(histograms, 8, max_tables)
+    if len(histograms) <= max_tables:
+        own_bits = sum(_bits_of_table(histogram, 8) for histogram in histograms)
+        if own_bits < shared_bits + _BITS_OF_STAIRCASE:
+            return list(range(len(histograms)))
+    return chosen
+
+
+def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int, max_tables: int) -> tuple[list[int], float]:
+    """Table of every histogram, and all bits: largest first, each joins where it costs least, or opens a table."""
     width = max((histogram.size for histogram in histograms), default=0)
     padded = [np.pad(histogram, (0, width - histogram.size)) for histogram in histograms]
     totals: list[NDArray[np.int64]] = []
     chosen = [0] * len(padded)
 
     def cost(counts: NDArray[np.int64]) -> float:
-        return entropy_bits(counts) + bits_of_symbol * np.count_nonzero(counts)
+        return _bits_of_table(counts, bits_of_symbol)
 
     for index in sorted(range(len(padded)), key=lambda i: (-int(padded[i].sum()), i)):
         own = padded[index]
@@ -162,7 +173,11 @@ def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int, max_ta
             chosen[index] = best = int(np.argmin(joined))
             totals[best] = totals[best] + own
     renumbered = {table: number for number, table in enumerate(dict.fromkeys(chosen))}
-    return [renumbered[table] for table in chosen]
+    return [renumbered[table] for table in chosen], sum(cost(total) for total in totals)
+
+
+def _bits_of_table(counts: NDArray[np.int64], bits_of_symbol: int) -> float:
+    return entropy_bits(counts) + bits_of_symbol * float(np.count_nonzero(counts))
 
 
 def _tables(runs: Sequence[NDArray[np.unsignedinteger]], choice: Sequence[int], max_length: int) -> list[Table]:

@@ -58,7 +58,7 @@ def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: st
 
     if gaps is not None:
         zeros = builder.zeros((bundle.elements,), bundle.dtype)
-        values = builder.op("ScatterElements", zeros, builder.cumsum(gaps), values, axis=0)
+        values = builder.op("ScatterElements", zeros, builder.cumsum(gaps), values)
     pieces = [values]
     if len(bundle.parts) > 1:
         names = [part.name if _is_flat(part) else None for part in bundle.parts]

@@ -40,10 +40,11 @@ class Words:
         return [1 << (self.bits - window - offset) for offset in range(self.step)]
 
 
-def narrow_words(builder: Builder, payload: NDArray[np.uint8]) -> Words:
-    """Append the payload; words of 24 bits, one from every byte on."""
+def narrow_words(builder: Builder, payload: NDArray[np.uint8], *, as_column: bool = False) -> Words:
+    """Append the payload; words of 24 bits, one from every byte on: int32 [bytes], or [bytes, 1]."""
     size = payload.size
-    octets = builder.cast(builder.constant(np.concatenate([payload, np.zeros(2, np.uint8)])), np.int32)
+    padded = np.concatenate([payload, np.zeros(2, np.uint8)])
+    octets = builder.cast(builder.constant(padded, (size + 2, 1) if as_column else None), np.int32)
     word, second, third = (builder.slice(octets, start, start + size) for start in range(3))
     for following in (second, third):
         word = builder.op("Add", builder.op("Mul", word, builder.ints(256)), following)
@@ -66,7 +67,7 @@ def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables:
     """The rank that every window decodes to, all tables behind each other: int32 [tables << max_length]."""
     powers = builder.ints([1 << (max_length - length) for length in range(max_length + 1)])
     widths = builder.op("Gather", powers, length_of_rank)
-    starts = builder.cumsum(widths, exclusive=True)
+    starts = builder.starts(widths)
     zeros = builder.zeros((tables << max_length,), np.int32)
     return builder.cumsum(builder.op("ScatterElements", zeros, starts, builder.op("Sign", starts)))
 
