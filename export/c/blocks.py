@@ -96,9 +96,10 @@ def unrolled(
         Write it out however long it gets.
     """
     shapes = [_cost(matrix, offsets, padded, vectors) for vectors in (1, 2, 3, 4)]
-    best = min(shapes, key=lambda shape: (shape.cycles, shape.statements))
-    if best.statements > _LIMIT and not always:
+    fitting = shapes if always else [shape for shape in shapes if shape.statements <= _LIMIT]
+    if not fitting:
         return None
+    best = min(fitting, key=lambda shape: (shape.cycles, shape.statements))
     groups = []
     for start in range(0, len(matrix), best.channels):
         rows = range(start, min(len(matrix), start + best.channels))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import blocks, pool, tables
+from export.c import blocks, dense, pool, tables
 from export.c.pointwise import activate
 from export.c.steps import Convolution
 from export.c.text import ALIGN, Piece, round_up
@@ -137,7 +137,7 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     groups = None
     if unroll != "none" and not shared:
         groups = blocks.unrolled(name, matrix, offsets, step.bias, padded, always=unroll == "full")
-    written, written_calls = [], []
+    written, written_calls, together = [], [], 1
     for group in groups or []:
         written.append(group.definition)
         if finish is None:
@@ -147,7 +147,12 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
             written_calls.append(f"{name}_planes({plane}, {{y}} + {group.start * finish}, {group.count});")
     if groups is None or unroll != "full":
         factor = scale if shared else None
-        table = tables.convolution_table(name, matrix, offsets, step.bias, factor, padded, finish, shared)
+        density = np.count_nonzero(matrix) / max(1, matrix.size)
+        if unroll != "none" and not shared and step.groups == 1 and density >= dense.DENSE_FROM:
+            table = dense.convolution_dense(name, matrix, offsets, step.bias, padded, finish)
+            together = dense.CHANNELS
+        else:
+            table = tables.convolution_table(name, matrix, offsets, step.bias, factor, padded, finish, shared)
         call = f"{name}_rows({source}, {{y}}{'' if direct else ', ' + plane});"
         # Where there are fewer registers, blocks would spill: the table is the better program there.
         definitions += ["#if WIDE\n", *written, "#else\n", table, "#endif\n"] if groups else [table]
@@ -158,7 +163,7 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     done = not direct and (pool.activates(step) or step.activation is None)
     if step.activation is not None and not done:
         calls.append(activate("{y}", step.size, step.activation))
-    together = 1 if direct else max((group.count for group in groups or []), default=1)
+    together = max([together, *(group.count for group in groups or [])])
     scratch = column_floats + (0 if direct else together * padded)
     past = 0 if direct else pool.PAST
     past_input = layout.identity or "spill(" in "".join(definitions)

@@ -2,6 +2,8 @@
 
 import re
 
+from export.c import dense
+
 __all__ = ["functions", "vectors"]
 
 
@@ -257,7 +259,12 @@ def functions(body: str) -> str:
     if "= take(" in body or "[take(" in body:
         parts.append(_TAKE)
     for width in (16, 32):
-        for call, text in ((f" row{width}(", _row), (f" dot{width}(", _dot), (f" tile{width}(", _tile)):
+        for call, text in (
+            (f" row{width}(", _row),
+            (f" dot{width}(", _dot),
+            (f" tile{width}(", _tile),
+            (f" block{width}(", dense.function),
+        ):
             if call in body:
                 parts.append(text(width))
     if " move(" in body:

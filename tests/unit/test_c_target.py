@@ -15,7 +15,7 @@ from onnx_models import compressed
 from compress import container
 from compress.errors import UnsupportedError, UsageError
 from export import TARGETS
-from export.c import dumps, emit
+from export.c import blocks, dumps, emit
 from export.c.memory import Request, place
 from export.c.packing import lanes, packed
 from jobs import export_file
@@ -43,13 +43,15 @@ def node(op: str, *inputs: str, output: str = "output", **attributes: Any) -> on
     return helper.make_node(op, list(inputs), [output], name="n" if output == "output" else output, **attributes)
 
 
-def compiled(proto: onnx.ModelProto, x: np.ndarray[Any, Any], folder: Path, **options: str) -> np.ndarray[Any, Any]:
+def compiled(
+    proto: onnx.ModelProto, x: np.ndarray[Any, Any], folder: Path, flags: tuple[str, ...] = (), **options: str
+) -> np.ndarray[Any, Any]:
     """The result of a generated program, by the first compiler there is."""
     compiler = next((c for c in COMPILERS if shutil.which(c)), None)
     if compiler is None:
         pytest.skip("found no C compiler")
     sources = write_program(folder, {"m": emit(proto, stem="m", **options)}, len(x))
-    build(compiler, sources, folder / "program", ("-O1",))
+    build(compiler, sources, folder / "program", ("-O1", *flags))
     wanted = reference(proto, x)
     ((single, batch),) = execute([str(folder / "program")], [x], [wanted[0].size])
     assert np.allclose(single, batch, atol=1e-6)
@@ -214,6 +216,23 @@ def test_shapes_computed_in_the_graph_are_constants_for_one_image(tmp_path: Path
     )
     x = np.random.default_rng(5).normal(size=(2, 2, 4, 4)).astype(np.float32)
     assert np.allclose(compiled(proto, x, tmp_path), reference(proto, x), atol=1e-5)
+
+
+@pytest.mark.parametrize("density", [0.2, 0.9])
+@pytest.mark.parametrize("pool", [False, True])
+def test_convolutions_too_long_to_write_out_are_loops(
+    density: float, pool: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_LIMIT", 0)
+    generator = np.random.default_rng(9)
+    w = (generator.normal(size=(13, 2, 3, 3)) * (generator.random((13, 2, 3, 3)) < density)).astype(np.float32)
+    nodes = [node("Conv", "input", "w", output="a" if pool else "output", pads=[1, 1, 1, 1])]
+    nodes += [node("MaxPool", "a", kernel_shape=[2, 2], strides=[2, 2])] * pool
+    proto = model(*nodes, shape=(1, 2, 11, 12), w=w)
+    x = generator.normal(size=(2, 2, 11, 12)).astype(np.float32)
+    text = emit(proto)[".c"].decode()
+    assert ("block16(x" in text, "row16(x" in text, "NOINLINE void s0" in text) == (density > 0.5, density < 0.5, False)
+    assert np.allclose(compiled(proto, x, tmp_path, flags=("-march=native",)), reference(proto, x), atol=1e-5)
 
 
 def test_a_value_may_be_read_after_it_was_the_output(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""A convolution with few zeros: six output channels at a time over every tap, so that six sums share each load."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.c.text import array
+
+__all__ = ["CHANNELS", "DENSE_FROM", "convolution_dense", "function"]
+
+CHANNELS = 6
+"""Output channels computed together."""
+
+DENSE_FROM = 0.4
+"""Density from which multiplying by the zeros is faster than loading again for every nonzero."""
+
+
+def convolution_dense(
+    name: str,
+    matrix: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    bias: NDArray[np.float32],
+    padded: int,
+    finish: int | None,
+) -> str:
+    """Definitions with a function `name_rows(x, y, plane)`, as `tables.convolution_table` gives for few nonzeros.
+
+    Parameters
+    ----------
+    name : str
+    matrix : float32 [out, taps]
+    offsets : int64 [out, taps]
+        Where each tap's stretch begins; the same for every output channel.
+    bias : float32 [out]
+    padded : int
+        Positions, rounded up to whole vectors.
+    finish : int or None
+        Size of a finished plane, where each goes through `plane` to be pooled; None where it is plain.
+    """
+    count, taps = matrix.shape
+    blocks = -(-count // CHANNELS)
+    weights = np.zeros((blocks * CHANNELS, taps), dtype=np.float32)
+    weights[:count] = matrix
+    all_bias = np.zeros(blocks * CHANNELS, dtype=np.float32)
+    all_bias[:count] = bias
+    width = 16 if offsets.max(initial=0) < 2**16 else 32
+    definitions = (
+        array(f"{name}_at", offsets[0], f"uint{width}_t")
+        + array(f"{name}_w", weights.reshape(blocks, CHANNELS, taps).transpose(0, 2, 1), "float")
+        + array(f"{name}_bias", all_bias, "float")
+    )
+    target = f"y + o * {padded}" if finish is None else "plane"
+    call = f"block{width}(x, {target}, {name}_bias + o, {taps}, {name}_at, {name}_w + o * {taps}, {padded}, n);"
+    if finish is not None:
+        call += f"\n        {name}_planes(plane, y + o * {finish}, n);"
+    argument = "" if finish is None else ", float *restrict plane"
+    return f"""{definitions}static void {name}_rows(const float *restrict x, float *restrict y{argument}) {{
+    for (int o = 0; o < {count}; o += {CHANNELS}) {{
+        const int n = {count} - o < {CHANNELS} ? {count} - o : {CHANNELS};
+        {call}
+    }}
+}}
+"""
+
+
+def _pass(vectors: int) -> str:
+    sums = range(CHANNELS)
+    each = range(vectors)
+    names = ", ".join(f"a{i}{v} = SPLAT(bias[{i}])" for i in sums for v in each)
+    loads = ", ".join(f"v{v} = LOAD(r + {v} * LANES)" for v in each)
+    adds = "\n            ".join(" ".join(f"a{i}{v} += q[{i}] * v{v};" for v in each) for i in sums)
+    stores = "\n        ".join(
+        (f"if (n > {i}) {{ " if i else "{ ")
+        + " ".join(f"STORE(y + {i} * positions + p + {v} * LANES, a{i}{v});" for v in each)
+        + " }"
+        for i in sums
+    )
+    return f"""    for (; p + {vectors} * LANES <= positions; p += {vectors} * LANES) {{
+        const float *q = w;
+        vec {names};
+        for (int k = 0; k < taps; ++k, q += {CHANNELS}) {{
+            const float *r = x + at[k] + p;
+            const vec {loads};
+            {adds}
+        }}
+        {stores}
+    }}
+"""
+
+
+def function(width: int) -> str:
+    """The shared loop: n of six planes, each `positions` floats, from weights tap after tap."""
+    return f"""\
+static void block{width}(const float *restrict x, float *restrict y, const float *restrict bias, int taps,
+                    const uint{width}_t *restrict at, const float *restrict w, int positions, int n) {{
+    int p = 0;
+#if WIDE
+{_pass(4)}#endif
+{_pass(2)}{_pass(1)}}}
+"""
