@@ -28,6 +28,8 @@ class Reading:
         name = node.inputs[index]
         if name in self.network.constants:
             raise refuse(node, f"input {index} is constant, allowed one that depends on the network's input")
+        if name not in self.shapes:
+            raise refuse(node, f"input {index} is {name!r}, an output that is not computed")
         return self.alias.get(name, name), self.shapes[name]
 
     def constant(self, node: Node, index: int, what: str) -> NDArray[Any] | None:

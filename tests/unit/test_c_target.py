@@ -96,6 +96,9 @@ REFUSED = {
     "n: operator Add: constant of shape (3, 2, 4, 4), allowed one without a batch axis": model(
         node("Add", "input", "w"), w=np.ones((3, 2, 4, 4), np.float32)
     ),
+    "n: operator Relu: input 0 is 'mask', an output that is not computed": model(
+        helper.make_node("Dropout", ["input"], ["kept", "mask"], name="d"), node("Relu", "mask")
+    ),
     "input: found shape ['batch', 2, 'height', 4], allowed a batch axis and static positive axes": model(
         node("Relu", "input"), shape=("batch", 2, "height", 4)
     ),
