@@ -50,7 +50,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class OutputError:
-    """Differences as a fraction of the largest magnitude of the output that they are in.
+    """Differences as a fraction of the largest magnitude that their output has in any feed.
 
     Parameters
     ----------
@@ -141,19 +141,23 @@ def compare_outputs(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDAr
     """How far `found` is from `wanted`; infinite where shapes, names or the places of NaN and infinity differ."""
     if wanted.keys() != found.keys():
         return OutputError(np.inf, np.inf)
+    largest: dict[str, float] = {}
+    for key, array in wanted.items():
+        finite = array[np.isfinite(array)]
+        name = key.split("/", 1)[1]
+        largest[name] = max(largest.get(name, 0.0), float(np.abs(finite.astype(np.float64)).max(initial=0.0)))
     worst = mean = 0.0
-    for name, array in wanted.items():
-        if array.shape != found[name].shape:
+    for key, array in wanted.items():
+        if array.shape != found[key].shape:
             return OutputError(np.inf, np.inf)
-        expected, actual = array.astype(np.float64), found[name].astype(np.float64)
+        expected, actual = array.astype(np.float64), found[key].astype(np.float64)
         finite = np.isfinite(expected)
         if (finite != np.isfinite(actual)).any():
             return OutputError(np.inf, np.inf)
-        if not finite.any():
-            continue
-        largest = max(float(np.abs(expected[finite]).max()), float(np.finfo(np.float32).tiny))
-        differences = np.abs(actual[finite] - expected[finite]) / largest
-        worst, mean = max(worst, float(differences.max())), max(mean, float(differences.mean()))
+        if finite.any():
+            scale = max(largest[key.split("/", 1)[1]], float(np.finfo(np.float32).tiny))
+            differences = np.abs(actual[finite] - expected[finite]) / scale
+            worst, mean = max(worst, float(differences.max())), max(mean, float(differences.mean()))
     return OutputError(worst, mean)
 
 

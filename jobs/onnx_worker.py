@@ -145,12 +145,20 @@ def digest(model: str) -> dict[str, Any]:
     return found
 
 
+def _largest(array: Any) -> float:
+    """Largest magnitude of an array of floats; 0 where there is none."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not array.size:
+        return 0.0
+    return max(float(np.abs(array).max()), float(np.finfo(np.float32).tiny))
+
+
 def vary(model: str, stored: str, base: str, other: str, together: str = "") -> dict[str, Any]:
     session = _load(model)
     feeds_of_model = _read_feeds(stored)
     with np.load(base, allow_pickle=False) as archive:
         weights = {name: archive[name] for name in archive.files}
     wanted = [session.run(None, {**feed, **weights}) for feed in feeds_of_model]
+    scales = [max(_largest(array) for array in arrays) for arrays in zip(*wanted, strict=True)]
     losses: dict[str, dict[str, float]] = {}
     with np.load(other, allow_pickle=False) as archive:
         trials = {"": archive.files} if together else {name: [name] for name in archive.files}
@@ -158,9 +166,9 @@ def vary(model: str, stored: str, base: str, other: str, together: str = "") -> 
             changed = {**weights, **{name: archive[name] for name in names}}
             worst = square = 0.0
             for feed, expected in zip(feeds_of_model, wanted, strict=True):
-                for one, two in zip(expected, session.run(None, {**feed, **changed}), strict=True):
-                    if isinstance(one, np.ndarray) and one.dtype.kind == "f" and one.size:
-                        scale = max(float(np.abs(one).max()), float(np.finfo(np.float32).tiny))
+                found = session.run(None, {**feed, **changed})
+                for one, two, scale in zip(expected, found, scales, strict=True):
+                    if scale:
                         differences = (two.astype(np.float64) - one.astype(np.float64)) / scale
                         worst = max(worst, float(np.abs(differences).max()))
                         square += float(np.mean(differences**2))

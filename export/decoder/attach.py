@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from compress.errors import UnsupportedError
 from export.decoder.builder import Builder
 from export.decoder.fixed import write_fixed
-from export.decoder.huffman import write_huffman
+from export.decoder.huffman import write_huffman, write_pairs
 from export.decoder.part import Part
 from export.decoder.plan import Plan, plan_of
 
@@ -67,6 +67,8 @@ def attach(
     if plan.huffman:
         spare = plan.max_load_memory - plan.memory
         write_huffman(builder, plan.huffman, functions=functions, spare_memory=spare)
+    if plan.pairs:
+        write_pairs(builder, plan.pairs, functions=functions)
     if plan.fixed:
         write_fixed(builder, plan.fixed)
     for part in parts:

@@ -8,33 +8,31 @@ from export.decoder.bundle import bundles_of
 from export.decoder.doubling import decode_by_doubling, doubling_memory
 from export.decoder.lanes import decode_by_lanes, lanes_memory
 from export.decoder.part import Part
-from export.decoder.tables import Streams, streams_of
+from export.decoder.tables import streams_of
 
-__all__ = ["huffman_memory", "pair_length", "write_huffman"]
+__all__ = ["PAIR_LENGTH", "huffman_memory", "may_be_paired", "worth_pairing", "write_huffman", "write_pairs"]
 
 _MAX_DOUBLING_BITS = 1 << 20
 """Doubling looks at every bit: a stream of a megabit takes a fifth of a second, lanes a fiftieth."""
 
+PAIR_LENGTH = 8
+"""Longest codeword where codes are decoded by twos: a window of both has 2**16 values."""
+
 _PAIRS_FROM = 1 << 15
-_PAIRS_TOGETHER = 1 << 18
-_PAIRS_ROOM = 1 << 21
+_PAIRS_TOGETHER = 1 << 19
+_PAIRS_TO_A_TABLE = 1 << 22
 
 
-def pair_length(part: Part) -> int | None:
-    """Longest codeword where the codes of a part are decoded by twos; None where they are not.
-
-    Large parts without gaps take half the memory and half the time that way, for a window of two codewords.
-    """
+def may_be_paired(part: Part) -> bool:
+    """Whether the codes of a part can be decoded by twos, which takes half the memory and more bits."""
     whole = part.positions is None and len(part.codebooks) == 1 and part.size % 2 == 0
-    if not whole or part.size < _PAIRS_FROM or part.codebooks.shape[1] > 128:
-        return None
-    return 7 if part.codebooks.shape[1] <= 64 else 8
+    return whole and part.size >= _PAIRS_FROM and part.codebooks.shape[1] <= 128
 
 
-def huffman_memory(part: Part, bits: int, *, functions: bool) -> int:
+def huffman_memory(part: Part, bits: int, *, pairs: bool, functions: bool) -> int:
     """Bytes of the intermediates that a part leaves while a runtime folds its decoder."""
     words = 3 * bits // 2 if functions else 4 * bits
-    if pair_length(part) is not None:
+    if pairs:
         return 34 * part.size + words
     if part.positions is None:
         return 52 * part.size + words
@@ -53,35 +51,27 @@ def write_huffman(builder: Builder, parts: Sequence[Part], *, functions: bool, s
     spare_memory : int
         Bytes that doubling may take beyond what lanes take; doubling writes the smaller file.
     """
-    paired = [part for part in parts if pair_length(part) is not None]
-    size = sum(part.size for part in paired)
-    if size < _PAIRS_TOGETHER:
-        paired = []
-    if paired:
-        _write_pairs(builder, paired, size, functions=functions)
-    singles = [part for part in parts if all(part is not other for other in paired)]
-    if not singles:
-        return
-    bundles = bundles_of(singles, huffman=True)
+    bundles = bundles_of(parts, huffman=True)
     streams = streams_of(bundles)
     symbols, bits = streams.ranks.size, streams.bits()
     more = doubling_memory(symbols, bits) - lanes_memory(symbols, bits, functions=functions)
     if bits <= _MAX_DOUBLING_BITS and more <= spare_memory:
         decoded = decode_by_doubling(builder, streams)
     else:
-        decoded = decode_by_lanes(builder, streams, functions=functions, max_length=_longest(streams))
+        longest = int(streams.lengths().max())
+        decoded = decode_by_lanes(builder, streams, functions=functions, max_length=longest)
     tensors_from_symbols(builder, bundles, streams, decoded)
 
 
-def _write_pairs(builder: Builder, parts: Sequence[Part], size: int, *, functions: bool) -> None:
-    longest = max(pair_length(part) or 0 for part in parts)
-    if size >= _PAIRS_ROOM:
-        longest = 8
+def write_pairs(builder: Builder, parts: Sequence[Part], *, functions: bool) -> None:
+    """As `write_huffman`, for parts that may be paired and are worth the table of pairs (`worth_pairing`)."""
     bundles = bundles_of(parts, huffman=True)
-    streams = streams_of(bundles, max_length=longest, max_tables=max(1, min(4, size // _PAIRS_ROOM)))
-    decoded = decode_by_lanes(builder, streams, functions=functions, max_length=longest, together=2)
+    tables = max(1, min(4, sum(part.size for part in parts) // _PAIRS_TO_A_TABLE))
+    streams = streams_of(bundles, max_length=PAIR_LENGTH, max_tables=tables)
+    decoded = decode_by_lanes(builder, streams, functions=functions, max_length=PAIR_LENGTH, together=2)
     tensors_from_symbols(builder, bundles, streams, decoded)
 
 
-def _longest(streams: Streams) -> int:
-    return int(streams.lengths().max())
+def worth_pairing(parts: Sequence[Part]) -> bool:
+    """Whether there are codes enough for the five megabytes that the table of all pairs takes at load."""
+    return sum(part.size for part in parts) >= _PAIRS_TOGETHER

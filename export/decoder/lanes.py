@@ -26,11 +26,13 @@ __all__ = ["best_steps", "decode_by_lanes", "lanes_memory"]
 
 _BYTES_OF_STEP = {True: 36, False: 185}
 _MAX_STEPS = 64
+_MANY = 1 << 22
 
 
 def best_steps(symbols: int, *, functions: bool) -> int:
     """Number of steps at which the nodes and the lanes' lengths together take the fewest bytes."""
-    return int(np.clip(round((symbols / _BYTES_OF_STEP[functions]) ** 0.5), 1, _MAX_STEPS))
+    most = _MAX_STEPS if symbols >= _MANY else 2 * _MAX_STEPS
+    return int(np.clip(round((symbols / _BYTES_OF_STEP[functions]) ** 0.5), 1, most))
 
 
 def lanes_memory(symbols: int, bits: int, *, functions: bool) -> int:
