@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from export.c import linear, pointwise
 from export.c.steps import Linear, Pointwise, Program
 
-__all__ = ["TILE", "Tile", "runs", "tail", "tile"]
-
-TILE = 64
-"""Images that the fully connected end of a network takes at once."""
+__all__ = ["Tile", "runs", "tail", "tile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,9 @@ def tile(program: Program, start: int, *, weights: str, unroll: str) -> Tile:
         here, there = places[i % 2], places[(i + 1) % 2]
         if isinstance(step, Linear):
             name = f"s{start + i}_{type(step).__name__.lower()}"
-            definitions.append(linear.linear_batch(name, step, weights=weights, unroll=unroll))
-            calls.append(f"{name}_tile({here}, {there});")
+            definition, function = linear.linear_batch(name, step, weights=weights, unroll=unroll)
+            definitions.append(definition)
+            calls.append(f"{function}({here}, {there});")
             activation = step.activation
         else:
             assert isinstance(step, Pointwise)

@@ -3,8 +3,8 @@
 import re
 from math import prod
 
-from export.c.batch import TILE
 from export.c.steps import Program
+from export.c.text import TILE
 
 __all__ = ["header_text", "table_bytes"]
 
@@ -50,8 +50,8 @@ def header_text(program: Program, stem: str, *, ram_bytes: int, tile_bytes: int,
     macro = stem.upper()
     tile = ""
     if tile_bytes:
-        tile = f"""/* Images that {stem}_run_batch takes through the fully connected layers at once: a multiple of 64,
-   or 0, which needs no memory for it and is the default where there is no operating system. */
+        tile = f"""/* Images that {stem}_run_batch takes through the fully connected layers at once: {TILE}, or 0,
+   which needs no memory for it and is the default where there is no operating system. Define it to choose. */
 #ifndef {macro}_TILE
 #if defined(__unix__) || defined(__APPLE__) || defined(_WIN32)
 #define {macro}_TILE {TILE}

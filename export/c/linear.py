@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import packing, tables
+from export.c import dense, packing, tables
 from export.c.pointwise import activate
 from export.c.steps import Linear
-from export.c.text import Piece, array, index_type, number
+from export.c.text import TILE, Piece, array, index_type, number
 
 __all__ = ["DENSE_FROM", "linear", "linear_batch"]
 
@@ -168,24 +168,30 @@ def _text(name: str, step: Linear) -> str:
     return "\n".join([*lines, "}", ""])
 
 
-def linear_batch(name: str, step: Linear, *, weights: str, unroll: str) -> str:
-    """The same layer for TILE images at once, image innermost: every nonzero is one multiply-add per vector."""
+def linear_batch(name: str, step: Linear, *, weights: str, unroll: str) -> tuple[str, str]:
+    """The same layer for TILE images at once, image innermost: every nonzero is one multiply-add per vector.
+
+    Returns the definitions, and the function `f(x, y)`, which does not activate.
+    """
     matrix = _values(step)
-    definitions = ""
-    if (unroll == "full" and weights == "float") or _is_dense(step, weights):
-        definitions, statements, width = tables.rows_code(f"{name}_many", matrix, None, None, False)
-        definitions += array(f"{name}_many_bias", step.bias, "float")
-        bias, bit = f"{name}_many_bias", ""
+    count, columns = matrix.shape
+    definitions, shared = "", weights == "codes"
+    if _is_dense(step, weights):
+        offsets = np.broadcast_to(np.arange(columns) * TILE, matrix.shape)
+        return dense.convolution_dense(f"{name}_tile", matrix, offsets, step.bias, TILE, None), f"{name}_tile_rows"
+    if unroll == "full" and not shared:
+        definitions, statements, width = tables.rows_code(f"{name}_tile", matrix, None, None, False)
+        definitions += array(f"{name}_tile_bias", step.bias, "float")
+        bias = f"{name}_tile_bias"
     else:
-        shared = weights == "codes"
         _, statements, width = tables.rows_code(name, step.weight if shared else matrix, None, step.scale, shared)
         bias = f"{name}_bias"
-        bit = "    uint32_t bit = 0;\n" if "&bit" in statements else ""
+    bit = "    uint32_t bit = 0;\n" if "&bit" in statements else ""
     definitions += f"""static void {name}_tile(const float *restrict x, float *restrict y) {{
-{bit}    for (int o = 0; o < {len(matrix)}; ++o) {{
+{bit}    for (int o = 0; o < {count}; ++o) {{
         {statements}
         tile{width}(x, y + o * TILE, {bias}[o], n, at, w);
     }}
 }}
 """
-    return definitions
+    return definitions, f"{name}_tile"

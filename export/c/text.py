@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALIGN", "Piece", "array", "index_type", "number", "round_up"]
+__all__ = ["ALIGN", "TILE", "Piece", "array", "index_type", "number", "round_up"]
 
 ALIGN = 16
 """Values in the workspace begin at multiples of so many floats (64 bytes)."""
+
+TILE = 64
+"""Images that the fully connected end of a network takes at once in a batch."""
 
 _LINE = 116
 
