@@ -1,0 +1,105 @@
+"""From axes to the points of a sweep: every combination, checked before anything is trained."""
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compress.errors import UsageError
+from compress.recipe import Recipe, load_recipe
+
+__all__ = ["Point", "load_axes", "point_of", "points_of"]
+
+_MAX_POINTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One run of a sweep.
+
+    Parameters
+    ----------
+    name : str
+        Of its directory; unlike every other point's.
+    recipe : Recipe
+    axes : mapping of str to value
+        What distinguishes it from the others.
+    """
+
+    name: str
+    recipe: Recipe
+    axes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def point_of(base: Mapping[str, Any], axes: Mapping[str, Any]) -> Point:
+    """The point with the fields of `base` and the values of `axes`, named after the latter.
+
+    >>> point_of({"epochs": 3}, {"sparsity": 0.9, "criterion": "random"}).name
+    'sparsity=0.9,criterion=random'
+    """
+    text = ",".join(f"{name}={_text(value)}" for name, value in axes.items())
+    return Point(name=text or "run", recipe=Recipe.of({**base, **axes}), axes=dict(axes))
+
+
+def points_of(axes: Mapping[str, Any]) -> tuple[Point, ...]:
+    """Every combination of the axes, the last one running fastest.
+
+    Parameters
+    ----------
+    axes : mapping of str to value or list
+        Field of a recipe → its value in all points, or a list of the values that it takes.
+
+    Raises
+    ------
+    UsageError
+        One line for everything that is wrong: an unknown field, an empty axis, a value given twice, a value outside
+        what is allowed, fields that do not go together, too many points.
+    """
+    lists = {name: value for name, value in axes.items() if isinstance(value, list)}
+    fixed = {name: value for name, value in axes.items() if not isinstance(value, list)}
+    errors: list[str] = []
+    for name, values in lists.items():
+        if not values:
+            errors.append(f"{name}: found no value, allowed at least one on an axis")
+        if len({_text(value) for value in values}) < len(values):
+            errors.append(f"{name}: found a value twice, allowed each once: {', '.join(map(_text, values))}")
+    for name, values in axes.items():
+        for value in values if isinstance(values, list) else [values]:
+            try:
+                Recipe.of({name: value})
+            except UsageError as error:
+                if name not in Recipe.model_fields or str(error).startswith(f"{name.replace('_', '-')}:"):
+                    errors.append(str(error))
+    count = 1
+    for values in lists.values():
+        count *= len(values)
+    if count > _MAX_POINTS:
+        errors.append(f"axes: found {count} points, allowed at most {_MAX_POINTS}")
+    points = []
+    for values in itertools.product(*lists.values()) if not errors else ():
+        try:
+            points.append(point_of(fixed, dict(zip(lists, values, strict=True))))
+        except UsageError as error:
+            errors.append(str(error))
+    if errors:
+        raise UsageError("\n".join(dict.fromkeys(errors)))
+    return tuple(points)
+
+
+def load_axes(path: Path) -> tuple[Point, ...]:
+    """The points of a YAML file of axes.
+
+    Raises
+    ------
+    UsageError
+        One line for everything that is wrong with the file or its axes.
+    """
+    return points_of(load_recipe(path))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = "+".join(f"{key}{number}" for key, number in value.items())
+    return re.sub(r"[^A-Za-z0-9.+()_-]", "-", str(value))
