@@ -109,35 +109,47 @@ typedef char bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
 """
 
 
-_POSITIONS = """\
-    for (; p + {v} * LANES <= positions; p += {v} * LANES) {{
-        const float *q = x + p;
-        vec {names};
-        for (int k = 0; k < n; ++k) {{
-            const float *r = q + at[k];
-            const float b = w[k];
-            {sums}
-        }}
-        {stores}
-    }}
+_SUMS = 8
+"""Sums under way at once: a multiply-add takes about four cycles, and two begin in each."""
+
+
+def _positions(vectors: int) -> str:
+    """The pass over `vectors` vectors of positions; few vectors take several nonzeros at a time, each its own sums."""
+    sets = max(1, _SUMS // vectors) if vectors > 1 else 4
+    first = ", ".join(f"a{i} = SPLAT(bias)" for i in range(vectors))
+    others = "".join(f", {'abcd'[s]}{i} = SPLAT(0.0f)" for s in range(1, sets) for i in range(vectors))
+    loop = ""
+    for step in dict.fromkeys((sets, 1)):
+        head = "for (; k < n; ++k)" if step == 1 else f"for (; k + {step} <= n; k += {step})"
+        loop += f"        {head} {{\n"
+        for s in range(step):
+            behind = f" + {s}" if s else ""
+            loop += f"            const float *r{s} = x + at[k{behind}] + p;\n"
+        for i in range(vectors):
+            for s in range(step):
+                behind = f" + {s}" if s else ""
+                loop += f"            {'abcd'[s]}{i} += w[k{behind}] * LOAD(r{s} + {i} * LANES);\n"
+        loop += "        }\n"
+    stores = ""
+    for i in range(vectors):
+        total = " + ".join(f"{'abcd'[s]}{i}" for s in range(sets))
+        stores += f"        STORE(y + p + {i} * LANES, {total});\n"
+    return f"""\
+    for (; p + {vectors} * LANES <= positions; p += {vectors} * LANES) {{
+        vec {first}{others};
+        int k = 0;
+{loop}{stores}    }}
 """
 
 
 def _row(width: int) -> str:
-    text = f"""\
+    return f"""\
 /* y[p] = bias + sum of w[k] * x[at[k] + p], for as many positions as whole vectors hold. */
 static void row{width}(const float *restrict x, float *restrict y, float bias, int n,
                   const uint{width}_t *restrict at, const float *restrict w, int positions) {{
     int p = 0;
+{"".join(_positions(vectors) for vectors in (8, 4, 2, 1))}}}
 """
-    for v in (8, 4, 2, 1):
-        text += _POSITIONS.format(
-            v=v,
-            names=", ".join(f"a{i} = SPLAT(bias)" for i in range(v)),
-            sums="\n            ".join(f"a{i} += b * LOAD(r + {i} * LANES);" for i in range(v)),
-            stores="\n        ".join(f"STORE(y + p + {i} * LANES, a{i});" for i in range(v)),
-        )
-    return text + "}\n"
 
 
 def _dot(width: int) -> str:
