@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--zoo", action="append", default=[], help="a network of ours with random weights")
     parser.add_argument("--sparsity", default="0.9", help="sparsities for --zoo")
     parser.add_argument("--batch", default="1,64")
-    parser.add_argument("--rounds", type=int, default=400, help="rounds of five samples of each contestant")
+    parser.add_argument("--rounds", type=int, default=200, help="rounds of five samples of each contestant")
     parser.add_argument("--weights", default="float")
     parser.add_argument("--unroll", default="some")
     parser.add_argument("--json", type=Path)
@@ -192,7 +192,7 @@ def main() -> None:
     print(_table(rows))
     if arguments.json is not None:
         content = {"environment": environment(), "options": options, "rows": rows}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(content) + "\n")
 
 
 if __name__ == "__main__":
