@@ -152,11 +152,9 @@ def _read(outputs: Outputs) -> Any:
     return best[changed & (best != 0)].tolist()
 
 
-def _read_best(outputs: Outputs) -> Any:
-    """As `_read`, from a network that gives the indices themselves."""
-    best = outputs[0].reshape(-1)
-    changed = np.concatenate([[True], best[1:] != best[:-1]])
-    return best[changed & (best != 0)].tolist()
+def _read_steps(outputs: Outputs) -> Any:
+    """As `_read`, from scores by step, picture and character."""
+    return _read([outputs[0].transpose(1, 0, 2)])
 
 
 def _speech(outputs: Outputs) -> Any:
@@ -188,7 +186,7 @@ NETWORKS: Mapping[str, Network] = {
         "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", _pages("x", 320, 1.0), _ink, "same lines"
     ),
     "nudenet": Network("nudenet", "320n.onnx", _pages("images", 320, 1.0), None, ""),
-    "ddddocr, recognition": Network("ddddocr", "common.onnx", _captchas, _read_best, "same text"),
+    "ddddocr, recognition": Network("ddddocr", "common.onnx", _captchas, _read_steps, "same text"),
     "ddddocr, detection": Network(
         "ddddocr", "common_det.onnx", _pages("images", 416, 255.0), _strongest, "same best box"
     ),

@@ -16,7 +16,10 @@ from compress.errors import CompressError
 from compress.observer import Observer
 from jobs.onnx_probe import vary_weights
 
-__all__ = ["choose_bits"]
+__all__ = ["LEFT", "choose_bits"]
+
+LEFT = 0
+"""In place of bits: every width of this tensor spoils the outputs more than is allowed."""
 
 _LEAST_BITS = 2
 _SAMPLE = 1 << 18
@@ -60,14 +63,14 @@ def choose_bits(
     Returns
     -------
     dict of str to int
-        By label; tensors that are not there keep the settings' bits.
+        By label, LEFT for a tensor that is to stay as it is; tensors that are not there keep the settings' bits.
 
     Raises
     ------
     CompressError
-        The bound cannot be kept.
+        The size cannot be kept.
     """
-    widths = list(range(min(_LEAST_BITS, settings.bits), settings.bits + 1))
+    widths = [*range(min(_LEAST_BITS, settings.bits), settings.bits + 1), LEFT]
     chosen = [weight for weight in weights if weight.element in ("FLOAT", "FLOAT16")]
     candidates = [_candidate(weight, widths, settings) for weight in chosen]
     probe = _Probe(model, chosen, feeds, folder)
@@ -106,16 +109,13 @@ def _smallest_within(
     def error(choice: tuple[int, ...]) -> float:
         arrays = {}
         for weight, index in zip(weights, choice, strict=True):
-            shared = share(weight, widths[index])
+            shared = share(weight, widths[index]) if widths[index] != LEFT else None
             if shared is not None:
                 arrays[weight.label] = shared.dense()
         return probe.together(arrays)
 
     low, high = -1, len(path) - 1
     total = max(1, high.bit_length()) + 1
-    found = error(path[high][0])
-    if found > max_error:
-        raise CompressError(f"max-error: found {found:.2e} at {widths[-1]} bits, allowed {max_error:.2e}; more --bits")
     done = 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -134,8 +134,13 @@ def _candidate(weight: Weight, widths: Sequence[int], settings: OnnxSettings) ->
     flat = array_of(weight).reshape(-1)
     stride = -(-flat.size // _SAMPLE)
     sample = np.ascontiguousarray(flat[::stride])
-    sizes, errors = [], []
+    sizes: list[float] = []
+    errors: list[float] = []
     for bits in widths:
+        if bits == LEFT:
+            sizes.append(max(float(weight.dense_bytes), sizes[-1]) + 1.0)
+            errors.append(0.0)
+            continue
         shared = share_tensor(sample, bits=bits, sparsity=settings.sparsity, keep_zeros=settings.keep_zeros)
         assert shared is not None
         size = min(coded_bits(shared) * flat.size / sample.size / 8, float(weight.dense_bytes))

@@ -21,7 +21,7 @@ from compress.observer import Observer, Silent
 from export import onnx_model
 from export.decoder import Part
 from jobs.onnx_bias import Correction
-from jobs.onnx_bits import choose_bits
+from jobs.onnx_bits import LEFT, choose_bits
 from jobs.onnx_probe import Probe, compare_outputs, digests_of, random_feeds, read_feeds, run_file
 from jobs.onnx_writer import write_model
 
@@ -31,6 +31,7 @@ _SILENT = Silent()
 _WORTH_IT = 0.95
 _BYTES_OF_ELEMENT = 32
 _LEAST_MEMORY = 16 << 20
+_MANY_VALUES = "more than 256 distinct values"
 _FIXED = "fixed width, for the memory at load"
 _ROUNDING = 1e-4
 """A runtime may fuse the same weights in another order: the outputs of a lossless file differ by no more."""
@@ -104,7 +105,9 @@ def compress_onnx(
         correction = None
         if calibration is not None and settings.bias_correction and not settings.lossless:
             correction = Correction(model, weights, feeds, folder)
-        coded, rows = _share_all(weights, partial(_share_at, share, settings.bits, bits), correction, observer)
+        coded, rows = _share_all(
+            weights, partial(_share_at, share, settings.bits, bits), correction, settings.lossless, observer
+        )
         rows += [_left_row(label, reason) for label, reason in reasons.items()]
         if not coded:
             raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
@@ -184,13 +187,15 @@ def _share(settings: OnnxSettings, weight: Weight, bits: int) -> SharedTensor | 
 def _share_at(
     share: Callable[[Weight, int], SharedTensor | None], default: int, bits: Mapping[str, int], weight: Weight
 ) -> SharedTensor | None:
-    return share(weight, bits.get(weight.label, default))
+    chosen = bits.get(weight.label, default)
+    return None if chosen == LEFT else share(weight, chosen)
 
 
 def _share_all(
     weights: Sequence[Weight],
     share: Callable[[Weight], SharedTensor | None],
     correction: Correction | None,
+    lossless: bool,
     observer: Observer,
 ) -> tuple[list[_Coded], list[TensorRow]]:
     """Code every weight that shrinks; the data of those that do leave the model, so that both are not held at once."""
@@ -198,7 +203,8 @@ def _share_all(
     for number, weight in enumerate(weights, 1):
         shared = share(weight)
         if shared is None:
-            rows.append(_left_row(weight.label, "more than 256 distinct values", weight))
+            reason = "sharing it costs too much output error" if weight.element in FLOATS else _MANY_VALUES
+            rows.append(_left_row(weight.label, _MANY_VALUES if lossless else reason, weight))
         elif (coded_bytes := int(coded_bits(shared) / 8)) > _WORTH_IT * weight.dense_bytes:
             rows.append(_left_row(weight.label, "would not shrink", weight))
         else:

@@ -274,9 +274,22 @@ def test_an_error_is_kept(tmp_path: Path) -> None:
         assert report.error_on == str(data)
         sizes.append(report.bytes_after)
     assert sizes[0] > sizes[1]
-    with pytest.raises(CompressError, match=r"^max-error: found .* at 2 bits, allowed 1\.00e-04; more --bits$"):
-        settings = OnnxSettings(bits=2, max_error=1e-4)
-        jobs.onnx_model.compress_onnx(source, tmp_path / "no.onnx", settings, calibration=data)
+
+
+def test_what_costs_too_much_error_is_left(tmp_path: Path) -> None:
+    source, data = perceptron(tmp_path / "in.onnx"), calibration(tmp_path / "data.npz")
+    settings = OnnxSettings(bits=4, max_error=0.01, bias_correction=False)
+    with pytest.raises(CompressError, match=r"in\.onnx: found no tensor that would shrink, allowed at least one$"):
+        jobs.onnx_model.compress_onnx(
+            source, tmp_path / "no.onnx", OnnxSettings(bits=1, max_error=1e-6), calibration=data
+        )
+    spread = normal(128, 64) * np.geomspace(1e-3, 1, 64, dtype=np.float32) ** 4
+    source = perceptron(tmp_path / "in.onnx", stored={"second": np.float32(spread), "first": np.sign(normal(64, 128))})
+    report = jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings, calibration=data)
+    assert {row.label: (row.how, row.reason) for row in report.tensors} == {
+        "first": ("lossless", ""),
+        "second": ("left", "sharing it costs too much output error"),
+    }
 
 
 def test_correcting_biases_lowers_the_error(tmp_path: Path) -> None:

