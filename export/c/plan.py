@@ -28,6 +28,7 @@ OPERATORS: Mapping[str, Callable[[Reading, Node], None]] = MappingProxyType(
         "LogSoftmax": unweighted.softmax(True),
         "MatMul": weighted.matmul,
         "MaxPool": unweighted.pool("max"),
+        "ReduceMean": unweighted.reduce_mean,
         "Relu": unweighted.pointwise("relu"),
         "Reshape": unweighted.reshape,
         "Sigmoid": unweighted.pointwise("sigmoid"),

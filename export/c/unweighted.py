@@ -18,6 +18,7 @@ __all__ = [
     "identity",
     "pointwise",
     "pool",
+    "reduce_mean",
     "reshape",
     "softmax",
     "squeeze",
@@ -58,10 +59,26 @@ def pool(kind: str) -> Callable[[Reading, Node], None]:
 
 def global_average(reading: Reading, node: Node) -> None:
     """GlobalAveragePool: one window over the whole plane."""
+    _, shape = reading.value(node)
+    _mean(reading, node, (shape[0], *(1,) * (len(shape) - 1)))
+
+
+def reduce_mean(reading: Reading, node: Node) -> None:
+    """ReduceMean over every axis behind the channels, which is how exporters write a global average."""
+    _, shape = reading.value(node)
+    given = reading.constant(node, 1, "axes")
+    axes = node.attributes.get("axes", []) if given is None else given.tolist()
+    rank = len(shape) + 1
+    if sorted(axis % rank for axis in axes) != list(range(2, rank)):
+        raise refuse(node, f"axes {list(axes)}, allowed all behind the channels: {list(range(2, rank))}")
+    keep = node.attributes.get("keepdims", 1)
+    _mean(reading, node, (shape[0], *((1,) * (rank - 2) if keep else ())))
+
+
+def _mean(reading: Reading, node: Node, out: Shape) -> None:
     name, shape = reading.value(node)
     inside = (1, prod(shape[1:]))
     window = windows.Window("average", inside, (1, 1), (1, 1), (0, 0, 0, 0), inside, (1, 1))
-    out = (shape[0], *(1,) * (len(shape) - 1))
     reading.add(
         Pool(name=node.name, inputs=(name,), output=node.outputs[0], shape=out, window=window, channels=shape[0])
     )

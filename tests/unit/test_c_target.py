@@ -62,8 +62,8 @@ ONES = np.ones((2, 2, 3, 3), np.float32)
 
 REFUSED = {
     "n: found operator Erf, the c target allows Add, AveragePool, BatchNormalization, Concat, Conv, Dropout, Flatten, "
-    "Gemm, GlobalAveragePool, Identity, LeakyRelu, LogSoftmax, MatMul, MaxPool, Relu, Reshape, Sigmoid, Softmax, "
-    "Squeeze, Tanh, Transpose, Unsqueeze": model(node("Erf", "input")),
+    "Gemm, GlobalAveragePool, Identity, LeakyRelu, LogSoftmax, MatMul, MaxPool, ReduceMean, Relu, Reshape, Sigmoid, "
+    "Softmax, Squeeze, Tanh, Transpose, Unsqueeze": model(node("Erf", "input")),
     "n: operator Conv: weight depends on the network's input, allowed a constant": model(
         node("Conv", "input", "input")
     ),
@@ -86,6 +86,9 @@ REFUSED = {
     ),
     "n: operator Reshape: found (1, 2, 4, 4) made into (2, 16), allowed a batch axis of 1 that stays first": model(
         node("Reshape", "input", "w"), w=np.array([2, 16])
+    ),
+    "n: operator ReduceMean: axes [3], allowed all behind the channels: [2, 3]": model(
+        node("ReduceMean", "input", "w"), w=np.array([3]), opset=18
     ),
     "n: operator MatMul: second factor of 3 axes, allowed 2": model(
         node("MatMul", "input", "w"), w=np.ones((2, 4, 4), np.float32)
@@ -194,6 +197,13 @@ def test_a_pool_may_round_up(op: str, include: int, tmp_path: Path) -> None:
     pool = node(op, "input", kernel_shape=[3, 2], strides=[2, 3], pads=[1, 0, 1, 1], ceil_mode=1, **attributes)
     proto = model(pool, shape=(1, 2, 6, 7), opset=19)
     x = np.random.default_rng(2).normal(size=(2, 2, 6, 7)).astype(np.float32)
+    assert np.allclose(compiled(proto, x, tmp_path), reference(proto, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_the_mean_over_all_positions_is_a_global_average(keep: int, tmp_path: Path) -> None:
+    proto = model(node("ReduceMean", "input", "axes", keepdims=keep), axes=np.array([-1, -2]), opset=18)
+    x = np.random.default_rng(10).normal(size=(2, 2, 4, 4)).astype(np.float32)
     assert np.allclose(compiled(proto, x, tmp_path), reference(proto, x), atol=1e-6)
 
 
