@@ -24,6 +24,7 @@ LEFT = 0
 _LEAST_BITS = 2
 _SAMPLE = 1 << 18
 _BYTES_OF_DECODER = 3200
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +73,20 @@ def choose_bits(
     """
     widths = [*range(min(_LEAST_BITS, settings.bits), settings.bits + 1), LEFT]
     chosen = [weight for weight in weights if weight.element in ("FLOAT", "FLOAT16")]
-    candidates = [_candidate(weight, widths, settings) for weight in chosen]
     probe = _Probe(model, chosen, feeds, folder)
     rough = {weight.label: share(weight, widths[0]) for weight in chosen}
     losses = probe.one_by_one({label: shared.dense() for label, shared in rough.items() if shared is not None})
     observer.progress("sensitivity", 1, 1)
-    damages = []
-    for candidate in candidates:
-        at_least = losses.get(candidate.weight.label, 0.0)
-        damages.append(at_least * candidate.errors / max(float(candidate.errors[0]), np.finfo(np.float64).tiny))
+    # What no input reaches (a branch that was not taken) would look free to spoil: it keeps the settings' bits.
+    reached = [weight for weight in chosen if losses.get(weight.label, 0.0) > 0]
+    if not reached:
+        return {}
+    candidates = [_candidate(weight, widths, settings) for weight in reached]
+    kept = [_candidate(weight, [settings.bits], settings).sizes[0] for weight in chosen if weight not in reached]
+    damages = [losses[own.weight.label] * own.errors / max(float(own.errors[0]), _TINY) for own in candidates]
     path = upgrade_path([candidate.sizes for candidate in candidates], damages)
     if settings.target_size is not None:
-        rest = bytes_before - sum(weight.dense_bytes for weight in chosen) + _BYTES_OF_DECODER
+        rest = bytes_before - sum(weight.dense_bytes for weight in chosen) + sum(kept) + _BYTES_OF_DECODER
         fitting = [choice for choice, size in path if size + rest <= settings.target_size]
         if not fitting:
             least = int(path[0][1] + rest)
@@ -91,8 +94,8 @@ def choose_bits(
         best = fitting[-1]
     else:
         assert settings.max_error is not None
-        best = _smallest_within(path, chosen, widths, settings.max_error, share, probe, observer)
-    return {weight.label: widths[index] for weight, index in zip(chosen, best, strict=True)}
+        best = _smallest_within(path, reached, widths, settings.max_error, share, probe, observer)
+    return {weight.label: widths[index] for weight, index in zip(reached, best, strict=True)}
 
 
 def _smallest_within(

@@ -292,6 +292,30 @@ def test_what_costs_too_much_error_is_left(tmp_path: Path) -> None:
     }
 
 
+def test_a_branch_that_no_input_takes_keeps_its_bits(tmp_path: Path) -> None:
+    def branch(name: str) -> onnx.GraphProto:
+        output = helper.make_tensor_value_info(f"{name} y", TensorProto.FLOAT, ["n", 128])
+        stored = [numpy_helper.from_array(normal(64, 128), f"{name} w")]
+        return helper.make_graph(
+            [helper.make_node("MatMul", ["x", f"{name} w"], [f"{name} y"])], name, [], [output], stored
+        )
+
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Greater", ["most", "zero"], ["positive"]),
+        helper.make_node("If", ["positive"], ["y"], then_branch=branch("then"), else_branch=branch("else")),
+    ]
+    source = write(tmp_path / "in.onnx", nodes, {"zero": np.array(0, np.float32)})
+    data = calibration(tmp_path / "data.npz")
+    report = jobs.onnx_model.compress_onnx(
+        source, tmp_path / "out.onnx", OnnxSettings(bits=7, max_error=0.2), calibration=data
+    )
+    bits = {row.label: row.bits for row in report.tensors}
+    assert bits["else/else w"] == 7
+    assert bits["then/then w"] is not None
+    assert bits["then/then w"] < 7
+
+
 def test_correcting_biases_lowers_the_error(tmp_path: Path) -> None:
     source, data = perceptron(tmp_path / "in.onnx"), calibration(tmp_path / "data.npz")
     errors = {}
