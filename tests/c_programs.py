@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-__all__ = ["PORTABLE", "SANITIZE", "build", "execute", "reference", "runner", "write_program"]
+__all__ = ["PORTABLE", "SANITIZE", "build", "execute", "missing", "reference", "runner", "write_program"]
 
 PORTABLE = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -55,6 +56,19 @@ def write_program(folder: Path, files: Mapping[str, Mapping[str, bytes]], count:
             (folder / f"{stem}{suffix}").write_bytes(content)
     (folder / "main.c").write_text(runner(list(files), count))
     return [folder / "main.c", *(folder / f"{stem}.c" for stem in files)]
+
+
+def missing(compiler: str, flags: Sequence[str]) -> str | None:
+    """Why a compiler cannot be used with these flags: it is not here, or lacks what they need."""
+    path = shutil.which(compiler)
+    if path is None:
+        return f"found no {compiler}"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [path, "-x", "c", "-", *flags, "-o", f"{folder}/program"]
+        done = subprocess.run(
+            command, input=b"int main(void) { return 0; }", capture_output=True, timeout=60, check=False
+        )
+    return f"{compiler} cannot link with {' '.join(flags)}" if done.returncode else None
 
 
 def build(compiler: str, sources: Sequence[Path], program: Path, flags: Sequence[str]) -> None:

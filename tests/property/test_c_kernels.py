@@ -1,6 +1,5 @@
 """Target `c` against onnxruntime on random graphs: every kernel, both compilers, sanitised, all vector widths."""
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from c_programs import SANITIZE, build, execute, reference, write_program
+from c_programs import SANITIZE, build, execute, missing, reference, write_program
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -206,8 +205,9 @@ _PROGRAMS = st.lists(
 @pytest.mark.parametrize("flags", _FLAGS)
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_random_graphs_agree_with_onnxruntime(compiler: str, flags: str) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"found no {compiler}")
+    reason = missing(compiler, (*SANITIZE, *(flag for flag in _FLAGS[flags] if "{}" not in flag)))
+    if reason is not None:
+        pytest.skip(reason)
 
     @settings(
         max_examples=3,
