@@ -1,0 +1,232 @@
+"""What the self-decoding ONNX targets cost and gain: bytes, load, memory, inference; and which runtimes fold them.
+
+    python -m benchmarks.onnx_targets --json docs/results/onnx-targets.json
+
+Networks with Laplace-distributed weights, pruned by magnitude and shared to evenly spaced centroids: their bytes and
+seconds do not depend on training. Loads are measured on one core in processes of their own, the kinds of file in turns;
+inference in one process, in turns, call by call. OpenVINO, and onnxruntime-web in a headless Chromium, are measured
+where they are installed. What is printed is Markdown.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.onnx_browser import find_browser, find_onnxruntime_web, run_in_browser
+from compress.container import dumps as pack
+from compress.graph import Graph, graph_of_zoo
+from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from export import TARGETS
+from jobs.onnx_probe import random_feeds, run_file
+
+__all__ = ["main", "network"]
+
+_KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "onnx-dense": ("onnx-dense", {}),
+    "onnx": ("onnx", {}),
+    "onnx, no functions": ("onnx", {"functions": False}),
+    "onnx-fixed": ("onnx-fixed", {}),
+}
+_REPEATS = 7
+_CASES: Mapping[str, tuple[str | tuple[int, ...], float, int]] = {
+    "lenet-5": ("lenet-5", 0.9, 5),
+    "lenet-5-caffe": ("lenet-5-caffe", 0.92, 5),
+    "1 M symbols": ((1000, 2500, 1000), 0.9, 5),
+    "25 M weights": ((2048, 4096, 3072, 1365), 0.9, 5),
+}
+_OPENVINO = """
+import sys, time, openvino
+start = time.perf_counter()
+core = openvino.Core()
+compiled = core.compile_model(core.read_model(sys.argv[1]), "CPU", {"INFERENCE_NUM_THREADS": 1})
+seconds = time.perf_counter() - start
+peak = [line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1]
+print(seconds, int(peak) * 1024)
+"""
+
+
+def network(where: str | tuple[int, ...], sparsity: float, bits: int) -> CompressedModel:
+    """A network of ours, or one of linear layers of these widths, with weights that no one trained."""
+    graph = graph_of_zoo(where) if isinstance(where, str) else _perceptron(where)
+    generator = np.random.default_rng(0)
+    tensors: list[CompressedTensor | DenseTensor] = []
+    for name, shape in graph.parameters.items():
+        weights = generator.laplace(size=shape).astype(np.float32)
+        if len(shape) < 2:
+            tensors.append(DenseTensor(name, weights))
+            continue
+        matrix = weights.reshape(matrix_shape(shape))
+        present = np.abs(matrix) > np.quantile(np.abs(matrix), sparsity)
+        values = matrix[present]
+        centroids = np.linspace(values.min(), values.max(), 2**bits).astype(np.float32)
+        codes = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
+        indptr = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+        csr = CsrCodes(matrix.shape, indptr, np.nonzero(present)[1].astype(np.int32), codes)
+        tensors.append(CompressedTensor(name, shape, csr, Codebook(centroids, bits)))
+    return CompressedModel(graph, tuple(tensors))
+
+
+def _perceptron(widths: tuple[int, ...]) -> Graph:
+    from onnx import TensorProto, helper
+
+    shapes = list(pairwise(widths))
+    nodes = [
+        helper.make_node("MatMul", [f"h{i}" if i else "input", f"w{i}"], [f"h{i + 1}"]) for i in range(len(shapes))
+    ]
+    hollow = [TensorProto(name=f"w{i}", dims=shape, data_type=TensorProto.FLOAT) for i, shape in enumerate(shapes)]
+    first = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", widths[0]])
+    last = helper.make_tensor_value_info(f"h{len(shapes)}", TensorProto.FLOAT, ["batch", widths[-1]])
+    graph = helper.make_graph(nodes, "perceptron", [first], [last], hollow)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return Graph(None, model.SerializeToString())
+
+
+def _inference_ns(paths: Mapping[str, Path], calls: int) -> dict[str, float]:
+    """Median latency of one image, the files in turns."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    sessions = {
+        kind: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        for kind, path in paths.items()
+    }
+    value = next(iter(sessions.values())).get_inputs()[0]
+    shape = [length if isinstance(length, int) else 1 for length in value.shape]
+    feed = {value.name: np.random.default_rng(0).random(shape).astype(np.float32)}
+    taken: dict[str, list[int]] = {kind: [] for kind in sessions}
+    for number in range(calls + 10):
+        for kind, session in sessions.items():
+            start = time.perf_counter_ns()
+            session.run(None, feed)
+            if number >= 10:
+                taken[kind].append(time.perf_counter_ns() - start)
+    return {kind: statistics.median(samples) for kind, samples in taken.items()}
+
+
+def _case(name: str, folder: Path) -> dict[str, Any]:
+    where, sparsity, bits = _CASES[name]
+    model = network(where, sparsity, bits)
+    paths = {kind: folder / f"{kind}.onnx" for kind in _KINDS}
+    for kind, (target, chosen) in _KINDS.items():
+        paths[kind].write_bytes(TARGETS[target].dumps(model, stem="model", **chosen)[".onnx"])
+    symbols = 2 * sum(tensor.csr.nnz for tensor in model.tensors if isinstance(tensor, CompressedTensor))
+    weights = sum(tensor.size for tensor in model.tensors)
+    packed = len(pack(model))
+    del model
+    random_feeds(paths["onnx-dense"], folder / "feeds.npz")
+    loads: dict[str, list[float]] = {kind: [] for kind in _KINDS}
+    peaks: dict[str, list[int]] = {kind: [] for kind in _KINDS}
+    for _ in range(_REPEATS):
+        for kind, path in paths.items():
+            probe = run_file(path, folder / "feeds.npz", folder / "out.npz")
+            loads[kind].append(probe.load_s)
+            peaks[kind].append(probe.load_peak_bytes)
+    return {
+        "network": name,
+        "weights": weights,
+        "symbols": symbols,
+        "packed_bytes": packed,
+        "bytes": {kind: path.stat().st_size for kind, path in paths.items()},
+        "load_s": loads,
+        "load_peak_bytes": peaks,
+        "inference_ns": _inference_ns(paths, 20 if weights > 10**6 else 1000),
+        "openvino": _openvino(paths) if weights < 10**6 else {},
+    }
+
+
+def _openvino(paths: Mapping[str, Path]) -> dict[str, list[float]]:
+    """Seconds to load and peak bytes, by kind; an empty list for a file that is refused."""
+    from importlib.util import find_spec
+
+    if find_spec("openvino") is None:
+        return {}
+    found = {}
+    for kind, path in paths.items():
+        runs = [
+            subprocess.run([sys.executable, "-c", _OPENVINO, str(path)], capture_output=True, text=True, check=False)
+            for _ in range(3)
+        ]
+        found[kind] = []
+        if all(run.returncode == 0 for run in runs):
+            found[kind] = [statistics.median(float(run.stdout.split()[place]) for run in runs) for place in (0, 1)]
+    return found
+
+
+def _browser() -> dict[str, float]:
+    dist, browser = find_onnxruntime_web(), find_browser()
+    if dist is None or browser is None:
+        return {}
+    model = network("lenet-5", 0.9, 5)
+    files = {kind: TARGETS[target].dumps(model, stem="model", **own)[".onnx"] for kind, (target, own) in _KINDS.items()}
+    image = np.random.default_rng(0).random((1, 1, 32, 32)).astype(np.float32)
+    run_in_browser(files, image, browser=browser, dist=dist)  # the first fills the browser's caches
+    return {name: row["load_ms"] for name, row in run_in_browser(files, image, browser=browser, dist=dist).items()}
+
+
+def _lines(row: Mapping[str, Any]) -> list[str]:
+    lines = []
+    base_load = statistics.median(row["load_s"]["onnx-dense"])
+    base_peak = statistics.median(row["load_peak_bytes"]["onnx-dense"])
+    for kind in _KINDS:
+        load = statistics.median(row["load_s"][kind])
+        peak = statistics.median(row["load_peak_bytes"][kind])
+        more = peak - base_peak
+        cells = (
+            row["network"],
+            kind,
+            f"{row['bytes'][kind]:,}",
+            f"{row['bytes'][kind] - row['packed_bytes']:+,}",
+            f"{load * 1e3:.1f}",
+            f"{(load - base_load) * 1e6 / row['symbols']:.2f}" if kind != "onnx-dense" else "",
+            f"{peak / 2**20:.1f}",
+            f"{more / 2**20:.1f} MiB, {more / 4 / row['weights']:.1f} ×" if kind != "onnx-dense" else "",
+            f"{row['inference_ns'][kind] / 1e3:.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(description="bytes, load, memory and inference of the ONNX targets")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    print(
+        "| network | target | bytes | over .dcz | load, ms | s / M symbols | peak, MiB | over dense weights | run, µs |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    rows = []
+    for name in _CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(_case(name, Path(folder)))
+        print("\n".join(_lines(rows[-1])), flush=True)
+    browser = _browser()
+    for row in rows:
+        for kind, taken in row["openvino"].items():
+            told = f"{taken[0] * 1e3:.0f} ms, peak {taken[1] / 2**20:.0f} MiB" if taken else "refused"
+            print(f"openvino, {row['network']}, {kind}: {told}")
+    for kind, milliseconds in browser.items():
+        print(f"onnxruntime-web, lenet-5, {kind}: {milliseconds:.0f} ms")
+    if arguments.json is not None:
+        from bench.environment import environment
+
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        stored = {"environment": environment(), "rows": rows, "browser_load_ms": browser}
+        arguments.json.write_text(json.dumps(stored, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
