@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError, UsageError, WeightsError
 from compress.graph import Graph, graph_of_module, graph_of_network
+from compress.names import known_name
 from compress.networks import Network, describe
 from compress.networks.module import build_module
 from compress.observer import Observer, Silent
@@ -255,6 +256,7 @@ class _Run:
         self.loader, self.held_out = train, held_out
         self.network = describe(graph.zoo) if graph.zoo is not None else None
         self.coded = _coded_parameters(module, graph)
+        _check_layers(recipe, self.coded)
         self.generator = np.random.default_rng(recipe.seed)
         self.masks = self.unpruned()
         self.filters: dict[str, NDArray[np.bool_]] = {}
@@ -518,6 +520,14 @@ def _coded_parameters(module: "nn.Module", graph: Graph) -> tuple[str, ...]:
     if not coded:
         raise UnsupportedError(f"{type(module).__name__}: found no linear or convolution layer, allowed at least one")
     return coded
+
+
+def _check_layers(recipe: Recipe, coded: tuple[str, ...]) -> None:
+    """Raise `UsageError` where the recipe names a layer that the network has not."""
+    allowed = [*(name.removesuffix(".weight") for name in coded), "conv", "fc", "default"]
+    for field in ("bits", "layer_sparsity", "quality"):
+        for layer in getattr(recipe, field):
+            known_name(f"{field.replace('_', '-')}, layer", layer, allowed)
 
 
 def _is_bias_of(name: str, coded: tuple[str, ...]) -> bool:

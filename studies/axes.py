@@ -73,14 +73,14 @@ def points_of(axes: Mapping[str, Any]) -> tuple[Point, ...]:
                 if name not in Recipe.model_fields or str(error).startswith(f"{name.replace('_', '-')}:"):
                     errors.append(str(error))
     count = 1
-    for values in lists.values():
-        count *= len(values)
+    for axis in lists.values():
+        count *= len(axis)
     if count > _MAX_POINTS:
         errors.append(f"axes: found {count} points, allowed at most {_MAX_POINTS}")
     points = []
-    for values in itertools.product(*lists.values()) if not errors else ():
+    for combination in itertools.product(*lists.values()) if not errors else ():
         try:
-            points.append(point_of(fixed, dict(zip(lists, values, strict=True))))
+            points.append(point_of(fixed, dict(zip(lists, combination, strict=True))))
         except UsageError as error:
             errors.append(str(error))
     if errors:

@@ -1,0 +1,135 @@
+"""Every criterion, scope, schedule and pattern through the whole pipeline on a small network."""
+
+import numpy as np
+import pytest
+import torch
+
+from compress.errors import UsageError
+from compress.graph import graph_of_zoo
+from compress.networks import describe
+from compress.networks.module import build_module
+from compress.pipeline import Compression, compress_network
+from compress.prune import CRITERIA, SCHEDULES, count_kept
+from compress.recipe import Recipe
+from compress.representation import CompressedTensor
+from compress.training import Batches
+
+QUICK = {"rounds": 3, "round_epochs": 1, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01}
+
+
+def compress(network: str = "lenet-5", **changes: object) -> Compression:
+    generator = torch.Generator().manual_seed(1)
+    inputs, labels = torch.randn(64, 1, 32, 32, generator=generator), torch.arange(64) % 10
+    torch.manual_seed(0)
+    return compress_network(
+        build_module(describe(network)),
+        Recipe.of({**QUICK, **changes}),
+        train=Batches(inputs, labels, 32, torch.Generator().manual_seed(2)),
+        graph=graph_of_zoo(network),
+    )
+
+
+def coded(result: Compression) -> dict[str, CompressedTensor]:
+    return {tensor.name: tensor for tensor in result.model.tensors if isinstance(tensor, CompressedTensor)}
+
+
+def rows_left(tensor: CompressedTensor) -> int:
+    return int(np.count_nonzero(np.diff(tensor.csr.indptr)))
+
+
+@pytest.mark.parametrize("schedule", list(SCHEDULES))
+@pytest.mark.parametrize("criterion", [name for name, criterion in CRITERIA.items() if criterion.unit == "weight"])
+def test_weights_are_pruned_to_the_exact_count(criterion: str, schedule: str) -> None:
+    result = compress(criterion=criterion, schedule=schedule, sparsity=0.75)
+    assert sum(tensor.csr.nnz for tensor in coded(result).values()) == count_kept(61_470, 0.75)
+
+
+@pytest.mark.parametrize("criterion", [name for name, criterion in CRITERIA.items() if criterion.unit == "filter"])
+def test_filters_are_pruned_to_the_exact_count_and_leave_where_they_should(criterion: str) -> None:
+    result = compress(criterion=criterion, sparsity=0.6)
+    tensors = coded(result)
+    assert sum(rows_left(tensors[f"{layer}.weight"]) for layer in ("c1", "c3", "c5", "f6")) == count_kept(226, 0.6)
+    assert rows_left(tensors["output.weight"]) == 10
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    if CRITERIA[criterion].removes:
+        assert result.model.graph.zoo is None
+        assert all(rows_left(tensor) == tensor.shape[0] for tensor in tensors.values())
+        assert shapes["c3.weight"][1] == shapes["c1.weight"][0]
+    else:
+        assert result.model.graph.zoo == "lenet-5"
+        assert shapes["f6.weight"] == (84, 120)
+
+
+def test_every_layer_to_one_sparsity_or_to_its_own() -> None:
+    uniform = coded(compress(scope="uniform", sparsity=0.8))
+    assert all(tensor.csr.nnz == count_kept(tensor.size, 0.8) for tensor in uniform.values())
+    own = coded(compress(scope="per-layer", sparsity=0.5, layer_sparsity="conv=0.2,f6=0.9"))
+    expected = {"c1": 0.2, "c3": 0.2, "c5": 0.2, "f6": 0.9, "output": 0.5}
+    assert all(
+        own[f"{layer}.weight"].csr.nnz == count_kept(own[f"{layer}.weight"].size, s) for layer, s in expected.items()
+    )
+
+
+def test_two_of_four_neighbours_stay() -> None:
+    for tensor in coded(compress(pattern="2:4", sparsity=0.5)).values():
+        kept = np.zeros(tensor.csr.shape, np.bool_)
+        kept.reshape(-1)[tensor.csr.positions()] = True
+        padded = np.pad(kept, ((0, 0), (0, -kept.shape[1] % 4))).reshape(-1, 4)
+        assert padded.sum(axis=1).max() == 2
+
+
+def test_a_quality_gives_the_sparsity_that_results() -> None:
+    low, high = (compress(criterion="layer-std", quality=quality) for quality in (0.3, "conv=0.3,fc=1.5"))
+    assert coded(low)["f6.weight"].csr.nnz > coded(high)["f6.weight"].csr.nnz
+    one_round = compress(criterion="layer-std", quality=1.0, schedule="one-shot", retrain_epochs=0)
+    weight = one_round.dense["f6.weight"]
+    assert coded(one_round)["f6.weight"].csr.nnz == np.count_nonzero(np.abs(weight) > weight.std(dtype=np.float64))
+
+
+def test_connections_that_are_no_part_of_the_network_are_not_counted() -> None:
+    result = compress("lenet-5(c3=lecun)", sparsity=0.5)
+    assert sum(tensor.csr.nnz for tensor in coded(result).values()) == count_kept(61_470 - 36 * 25, 0.5)
+    assert not coded(result)["c3.weight"].dense()[0, 3:].any()
+
+
+def test_merged_neurons_leave_the_network() -> None:
+    result = compress("lenet-5(activation=tanh)", merge_layer="f6", merge_neurons=2, sparsity=0)
+    assert coded(result)["f6.weight"].shape == (82, 120)
+    assert coded(result)["output.weight"].shape == (10, 82)
+    assert [record.stage for record in result.history] == ["merge 1", "merge 2", "tune"]
+    assert result.dense["f6.weight"].shape == (84, 120)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"criterion": "l3"}, f"criterion: found 'l3', allowed {', '.join(CRITERIA)}"),
+        (
+            {"scope": "per-layer"},
+            "scope: found 'per-layer' with layer-sparsity not given, allowed per-layer with it and only with it",
+        ),
+        (
+            {"layer_sparsity": "f6=1.5", "scope": "per-layer"},
+            "layer-sparsity: found 1.5 for f6, allowed at least 0 and below 1",
+        ),
+        (
+            {"layer_sparsity": "f6=x"},
+            "layer-sparsity: found 'f6=x', allowed a number, or layer=number pairs such as conv=0.5,f6=0.95",
+        ),
+        ({"pattern": "4:2"}, "pattern: found '4:2', allowed N:M with 0 < N < M, M at most 64, such as 2:4"),
+        ({"pattern": "2:4"}, "pattern: found 2:4 with sparsity 0.9, allowed 0.5"),
+        ({"quality": 1}, "quality: found with criterion 'l1', allowed with layer-std"),
+        ({"merge_neurons": 3}, "merge-neurons: found 3 with merge-layer not given, allowed both or neither"),
+        ({"optimiser": "adm"}, "optimiser: found 'adm', allowed nesterov, sgd, adam, nearest: adam"),
+    ],
+)
+def test_fields_that_do_not_go_are_told_in_one_line(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Recipe.of(changes)
+    assert str(caught.value) == message
+
+
+def test_a_layer_that_the_network_has_not_is_told() -> None:
+    with pytest.raises(UsageError) as caught:
+        compress(bits="5,c9=3")
+    assert str(caught.value) == "bits, layer: found 'c9', allowed c1, c3, c5, f6, output, conv, fc, default"
