@@ -7,7 +7,7 @@ from types import MappingProxyType
 from compress.errors import CompressError
 from compress.names import known_name
 from compress.observer import Observer, Silent
-from studies import a, c, han
+from studies import a, b, c, d, e, han
 from studies.axes import Point, load_axes, points_of
 from studies.results import write_results
 from studies.study import Study
@@ -18,7 +18,10 @@ __all__ = ["STUDIES", "Outcome", "Point", "Settings", "Study", "load_axes", "poi
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "study-a": a.STUDY,
+        "study-b": b.STUDY,
         "study-c": c.STUDY,
+        "study-d": d.STUDY,
+        "study-e": e.STUDY,
         "han": han.STUDY,
     }
 )
