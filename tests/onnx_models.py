@@ -1,11 +1,17 @@
-"""Compressed networks with random weights, for the tests of the ONNX targets and of their runtimes."""
+"""Networks with random weights, compressed or as ONNX files, for the tests of what writes ONNX."""
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
 
 from compress.graph import Graph, graph_of_zoo
 from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
 
-__all__ = ["compressed"]
+__all__ = ["GENERATOR", "calibration", "compressed", "decoded", "normal", "perceptron", "write"]
 
 
 def compressed(sparsity: float = 0.9, bits: int = 5, seed: int = 0, graph: Graph | None = None) -> CompressedModel:
@@ -28,3 +34,57 @@ def compressed(sparsity: float = 0.9, bits: int = 5, seed: int = 0, graph: Graph
         csr = CsrCodes((rows, columns), indptr, np.nonzero(present)[1].astype(np.int32), codes)
         tensors.append(CompressedTensor(name, shape, csr, Codebook(centroids, bits)))
     return CompressedModel(graph, tuple(tensors))
+
+
+GENERATOR = np.random.default_rng(0)
+
+
+def normal(*shape: int, dtype: Any = np.float32) -> np.ndarray:
+    return (GENERATOR.normal(size=shape) / 8).astype(dtype)
+
+
+def write(path: Path, nodes: list[Any], stored: dict[str, np.ndarray], *, opset: int = 17, **more: Any) -> Path:
+    kind = more.get("kind", TensorProto.FLOAT)
+    inputs = [helper.make_tensor_value_info("x", kind, more.get("shape", ["n", 64]))]
+    outputs = [helper.make_tensor_value_info("y", kind, more.get("out_shape", ["n", "m"]))]
+    tensors = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "main", inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    model.metadata_props.add(key="made", value="here")
+    onnx.save_model(model, str(path))
+    return path
+
+
+def perceptron(path: Path, dtype: Any = np.float32, **more: Any) -> Path:
+    nodes = [
+        helper.make_node("Gemm", ["x", "first", "bias"], ["h"]),
+        helper.make_node("Relu", ["h"], ["r"]),
+        helper.make_node("MatMul", ["r", "second"], ["y"]),
+    ]
+    stored = {
+        "first": normal(64, 128, dtype=dtype),
+        "bias": normal(128, dtype=dtype),
+        "second": normal(128, 64, dtype=dtype),
+    }
+    stored.update(more.pop("stored", {}))
+    return write(path, nodes, stored, **more)
+
+
+def decoded(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    model = onnx.load_model(str(path))
+    for name in names:
+        model.graph.output.add(name=name)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feed = {
+        value.name: np.zeros([d if isinstance(d, int) else 1 for d in value.shape], np.float32)
+        for value in session.get_inputs()
+    }
+    return dict(zip(names, session.run(names, feed), strict=True))
+
+
+def calibration(path: Path, count: int = 8) -> Path:
+    data = np.abs(np.random.default_rng(5).normal(size=(count, 4, 64))).astype(np.float32) + 1
+    np.savez(path, x=data)
+    return path

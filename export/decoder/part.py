@@ -57,10 +57,10 @@ class Part:
         return np.diff(edges if self.positions is None else np.searchsorted(self.positions, edges))
 
     def filled(self) -> "Part | None":
-        """The same tensor with a code for every element, zero one more value; None where 256 values do not suffice."""
+        """The same tensor with a code for every element, a zero one more value; None where 256 do not suffice."""
         width = self.codebooks.shape[1]
-        if self.positions is None:
-            return self
+        if self.positions is None or self.codes.size == self.size:
+            return replace(self, positions=None)
         if width == _MAX_CODES:
             return None
         codes = np.full(self.size, width, np.uint8)

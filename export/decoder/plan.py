@@ -134,7 +134,9 @@ def _options(part: Part, *, huffman: bool, paired: bool, functions: bool) -> lis
 
 def _forms(part: Part) -> list[Part]:
     filled = part.filled()
-    return [part] if filled is None or filled is part else [part, filled]
+    if part.codes.size == part.size and filled is not None:
+        return [filled]
+    return [part] if filled is None else [part, filled]
 
 
 def _best(options: Sequence[_Option]) -> _Option:
