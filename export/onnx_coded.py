@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
-from compress.representation import CompressedModel, CompressedTensor
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.representation import CompressedModel, CompressedTensor, DenseTensor
 from export.decoder import Part, Plan, attach, plan_of
 
-__all__ = ["dumps", "parts_of", "plan_of_model"]
+__all__ = ["dense_of", "dumps", "parts_of", "plan_of_model"]
 
 
 def dumps(
@@ -33,7 +36,8 @@ def dumps(
     import onnx
 
     proto = model.graph.model(model.weights())
-    attach(proto, parts_of(model), functions=functions, max_load_memory=max_load_memory)
+    dense = dense_of(model)
+    attach(proto, parts_of(model), functions=functions, max_load_memory=max_load_memory, dense=dense)
     onnx.checker.check_model(proto, full_check=True)
     return {".onnx": proto.SerializeToString(deterministic=True)}
 
@@ -41,6 +45,11 @@ def dumps(
 def plan_of_model(model: CompressedModel, *, functions: bool = True, max_load_memory: int | None = None) -> Plan:
     """What `dumps` does with every layer at these options, and which layers get fixed widths for the memory's sake."""
     return plan_of(parts_of(model), huffman=True, functions=functions, max_load_memory=max_load_memory)
+
+
+def dense_of(model: CompressedModel) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a model that are not coded."""
+    return {tensor.name: tensor.array for tensor in model.tensors if isinstance(tensor, DenseTensor)}
 
 
 def parts_of(model: CompressedModel) -> list[Part]:

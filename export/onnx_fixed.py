@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from compress.representation import CompressedModel
 from export.decoder import attach
-from export.onnx_coded import parts_of
+from export.onnx_coded import dense_of, parts_of
 
 __all__ = ["dumps"]
 
@@ -26,6 +26,6 @@ def dumps(model: CompressedModel, *, stem: str = "model") -> Mapping[str, bytes]
     import onnx
 
     proto = model.graph.model(model.weights())
-    attach(proto, parts_of(model), huffman=False)
+    attach(proto, parts_of(model), huffman=False, dense=dense_of(model))
     onnx.checker.check_model(proto, full_check=True)
     return {".onnx": proto.SerializeToString(deterministic=True)}

@@ -1,7 +1,11 @@
 """Replace initialisers of an ONNX model by the decoder that computes them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
 from export.decoder.builder import Builder
@@ -9,6 +13,7 @@ from export.decoder.fixed import write_fixed
 from export.decoder.huffman import write_huffman, write_pairs
 from export.decoder.part import Part
 from export.decoder.plan import Plan, plan_of
+from export.decoder.tensors import write_halves
 
 if TYPE_CHECKING:
     import onnx
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["attach", "replace"]
 
 _MIN_OPSET = 11
+_NONE: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
 _IR_OF_FUNCTIONS = 8
 
 
@@ -26,6 +32,7 @@ def attach(
     huffman: bool = True,
     functions: bool = True,
     max_load_memory: int | None = None,
+    dense: Mapping[str, NDArray[np.float32]] = _NONE,
 ) -> Plan:
     """Take the initialisers that `parts` replace out of `model` and put their decoder in front of its nodes.
 
@@ -44,6 +51,8 @@ def attach(
         Bytes that the decoder's intermediates may take while a runtime folds them; None allows eight times the
         decoded tensors, and 16 MiB where that is less. Parts that Huffman decoding would take past it get fixed
         widths.
+    dense : mapping of str to float32
+        Further initialisers; those that float16 holds exactly are stored in it.
 
     Returns
     -------
@@ -74,7 +83,7 @@ def attach(
     for part in parts:
         if not part.codes.size:
             builder.zeros(part.dense().shape, part.codebooks.dtype, out=part.name)
-    replace(model, {part.name for part in parts}, builder)
+    replace(model, {part.name for part in parts} | write_halves(builder, dense), builder)
     return plan
 
 

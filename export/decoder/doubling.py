@@ -15,7 +15,7 @@ from compress.coding.bits import pack
 from export.decoder.assemble import Decoded
 from export.decoder.builder import Builder
 from export.decoder.tables import Streams
-from export.decoder.words import narrow_words, rank_of_slot
+from export.decoder.words import lengths_of_ranks, narrow_words, rank_of_slot
 
 __all__ = ["decode_by_doubling", "doubling_memory"]
 
@@ -40,7 +40,7 @@ def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:
     base = _table_bases(builder, streams, widths, max_length, rows * 8)
     if base:
         slots = builder.op("Add", slots, base)
-    length_of_rank = builder.cast(builder.constant(lengths), np.int32)
+    length_of_rank = lengths_of_ranks(builder, lengths)
     rank_table = rank_of_slot(builder, length_of_rank, max_length, len(streams.tables))
     rank = builder.op("Gather", rank_table, slots)
     length = builder.op("Gather", length_of_rank, rank)

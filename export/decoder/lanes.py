@@ -17,7 +17,7 @@ from compress.coding.bits import pack
 from export.decoder.assemble import Decoded
 from export.decoder.builder import Builder
 from export.decoder.tables import Streams
-from export.decoder.words import Words, narrow_words, pair_tables, rank_of_slot, wide_words
+from export.decoder.words import Words, lengths_of_ranks, narrow_words, pair_tables, rank_of_slot, wide_words
 
 if TYPE_CHECKING:
     import onnx
@@ -70,7 +70,7 @@ def decode_by_lanes(
 
     # In the last step a lane that has no symbol left decodes what follows; its first bit has to be there.
     words = (wide_words if functions else narrow_words)(builder, np.append(payload, np.uint8(0)))
-    length_of_rank = builder.cast(builder.constant(lengths), np.int32)
+    length_of_rank = lengths_of_ranks(builder, lengths)
     rank_table = rank_of_slot(builder, length_of_rank, max_length, len(streams.tables))
     if together == 2:
         rank_table, length_table = pair_tables(builder, rank_table, length_of_rank, max_length, len(streams.tables))

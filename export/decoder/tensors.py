@@ -1,6 +1,6 @@
 """The nodes behind every kind of code: values scattered along their gaps, tensors cut apart and shaped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -12,7 +12,9 @@ from export.decoder.bundle import Bundle
 from export.decoder.part import Part
 from export.decoder.tables import Segment
 
-__all__ = ["shift_rows", "value_table", "write_tensors"]
+__all__ = ["as_half", "shift_rows", "value_table", "write_halves", "write_tensors"]
+
+_BYTES_OF_HALVES = 64
 
 
 def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment]) -> str:
@@ -34,12 +36,33 @@ def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment]) -> str:
 
 def value_table(builder: Builder, table: NDArray[np.generic]) -> str:
     """The table of values; float32 is stored as float16 where that is exact."""
-    if table.dtype == np.float32:
-        with np.errstate(over="ignore"):
-            narrow = table.astype(np.float16)
-        if (narrow.astype(np.float32).view(np.uint32) == table.view(np.uint32)).all():
-            return builder.cast(builder.constant(narrow), np.float32)
-    return builder.constant(table)
+    half = as_half(table)
+    return builder.constant(table) if half is None else builder.cast(builder.constant(half), np.float32)
+
+
+def as_half(array: NDArray[np.generic]) -> NDArray[np.float16] | None:
+    """A float32 array as float16, where every bit comes back."""
+    if array.dtype != np.float32:
+        return None
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if half.astype(np.float32).tobytes() == array.tobytes() else None
+
+
+def write_halves(builder: Builder, tensors: Mapping[str, NDArray[np.float32]]) -> set[str]:
+    """Write those tensors that float16 holds exactly in half their bytes; returns their names.
+
+    None is written where the nodes for it take more than it saves.
+    """
+    halves = {name: half for name, array in tensors.items() if (half := as_half(array)) is not None and half.ndim == 1}
+    if sum(half.nbytes for half in halves.values()) < _BYTES_OF_HALVES + 4 * len(halves):
+        return set()
+    joined = builder.cast(builder.constant(np.concatenate(list(halves.values()))), np.float32)
+    if len(halves) == 1:
+        builder.op("Reshape", joined, builder.ints([-1], "int64"), out=next(iter(halves)))
+    else:
+        builder.split(joined, [half.size for half in halves.values()], list(halves))
+    return set(halves)
 
 
 def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: str) -> None:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from export.decoder.builder import Builder
 
-__all__ = ["MAX_EXACT", "Words", "narrow_words", "pair_tables", "rank_of_slot", "wide_words"]
+__all__ = ["MAX_EXACT", "Words", "lengths_of_ranks", "narrow_words", "pair_tables", "rank_of_slot", "wide_words"]
 
 MAX_EXACT = 1 << 24
 """Integers below are exact in float32."""
+
+_PACKED_LENGTHS_FROM = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,18 @@ def wide_words(builder: Builder, payload: NDArray[np.uint8]) -> Words:
     low = builder.cast(builder.slice(stored, 1, count + 1), np.int32)
     high = builder.op("Mul", high, builder.ints(1 << 15))
     return Words(builder.op("Add", high, builder.op("Div", low, builder.ints(2))), 31, 16)
+
+
+def lengths_of_ranks(builder: Builder, lengths: NDArray[np.uint8]) -> str:
+    """Append the codeword length of every rank, two to a byte where there are many: int32 [ranks]."""
+    if lengths.size < _PACKED_LENGTHS_FROM:
+        return builder.cast(builder.constant(lengths), np.int32)
+    padded = np.append(lengths, np.full(lengths.size % 2, lengths[-1]))
+    octets = builder.cast(builder.constant(padded[::2] << 4 | padded[1::2], (padded.size // 2, 1)), np.int32)
+    sixteen = builder.ints(16)
+    nibbles = builder.op("Mod", builder.op("Div", octets, builder.ints([16, 1])), sixteen)
+    flat = builder.op("Reshape", nibbles, builder.ints([-1], "int64"))
+    return flat if padded.size == lengths.size else builder.slice(flat, 0, lengths.size)
 
 
 def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables: int) -> str:

@@ -186,3 +186,23 @@ def test_names_already_in_the_graph_are_left_alone(target: str) -> None:
     [found] = session(proto.SerializeToString()).run(["b"], {"a": images()})
     [wanted] = session(written(model, "onnx-dense")).run(None, {"input": images()})
     assert found.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("target", CODED)
+def test_biases_that_half_precision_holds_exactly_are_stored_in_it(target: str, tmp_path: Path) -> None:
+    model = compressed()
+    halved = CompressedModel(
+        model.graph,
+        tuple(
+            DenseTensor(tensor.name, tensor.array.astype(np.float16).astype(np.float32))
+            if isinstance(tensor, DenseTensor)
+            else tensor
+            for tensor in model.tensors
+        ),
+    )
+    assert len(written(halved, target)) < len(written(model, target)) - 350
+    session(written(halved, target), LEVELS.ORT_ENABLE_BASIC, tmp_path / "folded.onnx")
+    folded = onnx.load(tmp_path / "folded.onnx")
+    arrays = {initializer.name: numpy_helper.to_array(initializer) for initializer in folded.graph.initializer}
+    for name, weights in halved.weights().items():
+        assert arrays[name].tobytes() == weights.tobytes(), name
