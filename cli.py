@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bench.errors import BenchError
-from commands import measure, onnx_model, packed, run
+from commands import measure, onnx_model, packed, run, sweep
 from compress.errors import CompressError
 
 __all__ = ["bench", "compress"]
@@ -18,6 +18,7 @@ _COMPRESS: dict[str, dict[str, Callable[..., None]]] = {
     "Compress": {
         "run": run.run,
         "onnx": onnx_model.onnx,
+        "sweep": sweep.sweep,
     },
     "Packed files": {
         "inspect": packed.inspect,
@@ -72,7 +73,8 @@ def _main(app: typer.Typer) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    for line in message.splitlines():
+        print(f"error: {' '.join(line.split())}", file=sys.stderr)
     sys.exit(code)
 
 

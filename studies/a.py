@@ -48,7 +48,10 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     for sparsity in _SPARSITIES:
         row: list[object] = [sparsity]
         for criterion in _CRITERIA:
-            report = by_axes[criterion, sparsity]
+            report = by_axes.get((criterion, sparsity))
+            if report is None:
+                row += ["not run"] * 4
+                continue
             seconds = report["seconds"]
             row += [
                 f"{report['held_out']['prune']['percent']:.2f}",
@@ -72,6 +75,8 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     for criterion in _CRITERIA:
         curves = {}
         for sparsity in _SPARSITIES:
+            if (criterion, sparsity) not in by_axes:
+                continue
             losses = [record["loss"] for record in by_axes[criterion, sparsity]["history"] if record["stage"] != "tune"]
             curves[f"{sparsity:g}"] = (list(range(1, len(losses) + 1)), losses)
         plot_curves(
@@ -86,7 +91,10 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         ("sparsity", "accuracy, %"),
         [f"{sparsity:g}" for sparsity in _SPARSITIES],
         {
-            criterion: [by_axes[criterion, sparsity]["test"]["file"]["percent"] for sparsity in _SPARSITIES]
+            criterion: [
+                by_axes[criterion, sparsity]["test"]["file"]["percent"] if (criterion, sparsity) in by_axes else 0.0
+                for sparsity in _SPARSITIES
+            ]
             for criterion in _CRITERIA
         },
     )

@@ -34,6 +34,9 @@ def plot_pareto(outcomes: Sequence[Outcome], path: Path) -> None:
             label="best for its bytes on held-out data",
         )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter("{x:,.0f}")
+        axes.tick_params(axis="x", which="both", labelrotation=30)
         axes.legend()
 
     _chart(path, "Accuracy against size, both of the file", "bytes of model.dcz", "accuracy on the test set, %", draw)
@@ -88,7 +91,8 @@ def plot_bars(
         for number, (label, heights) in enumerate(bars.items()):
             axes.bar(places + (number - (len(bars) - 1) / 2) * width, heights, width, label=label)
         axes.set_xticks(places, groups)
-        axes.legend(loc="lower left")
+        axes.margins(y=0.2)
+        axes.legend(loc="upper right", ncols=len(bars))
 
     _chart(path, title, *labels, draw)
 
