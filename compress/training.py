@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from compress.augment import Augmentation, augment
 from compress.errors import CompressError
 from compress.observer import Observer, Silent
 
@@ -53,6 +54,8 @@ class Batches:
         Draws a new order for every pass, and the shifts; without it the order stays, and nothing is shifted.
     shift : int
         In training, every batch is moved by up to so many pixels on both axes, rolled over the edge.
+    changes : Augmentation, optional
+        What else happens to every image in training, before the shift.
     """
 
     def __init__(
@@ -62,9 +65,10 @@ class Batches:
         batch_size: int,
         generator: "torch.Generator | None" = None,
         shift: int = 0,
+        changes: Augmentation | None = None,
     ) -> None:
         self._inputs, self._labels, self._batch_size = inputs, labels, batch_size
-        self._generator, self._shift = generator, shift
+        self._generator, self._shift, self._changes = generator, shift, changes
 
     def __len__(self) -> int:
         return math.ceil(len(self._labels) / self._batch_size)
@@ -83,6 +87,8 @@ class Batches:
         for number, start in enumerate(range(0, count, self._batch_size)):
             chosen = order[start : start + self._batch_size]
             inputs = self._inputs[chosen]
+            if self._changes:
+                inputs = augment(inputs, self._generator, self._changes)
             yield (inputs.roll(shifts[number], (-2, -1)) if reach else inputs), self._labels[chosen]
 
 

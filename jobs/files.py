@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.accuracy import Accuracy, measure_accuracy
 from compress import container
-from compress.datasets import DATASETS, normalise
+from compress.datasets import canonical_data, load_dataset, normalise
 from compress.errors import CompressError, CorruptFileError, UsageError
 from compress.files import write_whole
 from compress.observer import Observer, Silent
@@ -95,7 +95,7 @@ def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer:
     CompressError, BenchError
         An unknown data set or suffix, or a file that cannot be read or run, or does not fit the data.
     """
-    known_name("data", data, DATASETS)
+    canonical_data(data)
     known_name("suffix", path.suffix, (".dcz", ".onnx"))
     with tempfile.TemporaryDirectory() as folder:
         network = path
@@ -103,7 +103,7 @@ def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer:
             network = Path(folder) / f"{path.stem}.onnx"
             network.write_bytes(TARGETS["onnx-dense"].dumps(load_file(path))[".onnx"])
         shape = onnx_input_shape(network, named=path)
-        dataset = DATASETS[data](data_dir)
+        dataset = load_dataset(data, data_dir)
         inputs = normalise(dataset, dataset.test.images, shape)
         return measure_accuracy(
             network,

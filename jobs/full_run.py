@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from bench.accuracy import Accuracy, measure_accuracy
 from compress import container
 from compress.checkpoint import dump_weights, read_weights
-from compress.datasets import DATASETS, Dataset, normalise
+from compress.datasets import Dataset, load_dataset, normalise
 from compress.errors import CompressError, DataError
 from compress.files import staged_directory
-from compress.graph import Graph, graph_of_zoo
-from compress.networks import NETWORKS
+from compress.graph import Graph
+from compress.networks.resolve import ResolvedNetwork, resolve
 from compress.observer import Observer, Silent
 from compress.recipe import Recipe
 from compress.report import coding_bytes, layer_rows, rows_as_json
@@ -29,7 +29,7 @@ from jobs.files import load_file
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from compress.pipeline import Compression
 
@@ -98,12 +98,13 @@ def run(
     start = time.perf_counter()
     chosen = choose_device(device)
     with staged_directory(destination, force=force, marker="report.json") as stage:
-        network = NETWORKS[recipe.network]()
-        graph = graph_of_zoo(recipe.network)
-        given = _checked_checkpoint(checkpoint, graph) if checkpoint else None
-        dataset = DATASETS[recipe.data](data_dir)
+        dataset = load_dataset(recipe.data, data_dir)
+        channels, height = dataset.train.images.shape[1:3]
+        network = resolve(recipe.network, classes=dataset.classes, channels=channels, size=height)
         loaded = time.perf_counter()
-        compression = _compress(recipe, dataset, network.input_shape, graph, given, chosen, observer)
+        module, graph = _build(network, recipe.seed)
+        given = _checked_checkpoint(checkpoint, graph) if checkpoint else None
+        compression = _compress(recipe, dataset, network.input_shape, module, graph, given, chosen, observer)
         packed = time.perf_counter()
         content = container.dumps(compression.model)
         (stage / "model.dcz").write_bytes(content)
@@ -134,6 +135,14 @@ def run(
     return RunResult(destination, report)
 
 
+def _build(network: ResolvedNetwork, seed: int) -> "tuple[nn.Module, Graph]":
+    import torch
+
+    torch.manual_seed(seed)
+    module = network.build()
+    return module, network.graph(module)
+
+
 def _checked_checkpoint(path: Path, graph: Graph) -> dict[str, NDArray[np.float32]]:
     from compress.pipeline import check_weights
 
@@ -146,6 +155,7 @@ def _compress(
     recipe: Recipe,
     dataset: Dataset,
     input_shape: tuple[int, ...],
+    module: "nn.Module",
     graph: Graph,
     given: Mapping[str, NDArray[np.float32]] | None,
     device: "torch.device",
@@ -153,13 +163,11 @@ def _compress(
 ) -> "Compression":
     import torch
 
-    from compress.networks.module import build_module
+    from compress.augment import Augmentation
     from compress.pipeline import compress_network, load_weights_
     from compress.training import Batches
 
     observer.note("train", f"torch {torch.__version__} on {_device_text(device)}, {torch.get_num_threads()} threads")
-    torch.manual_seed(recipe.seed)
-    module = build_module(NETWORKS[recipe.network]())
     if given is not None:
         load_weights_(module, given)
     module.to(device)
@@ -169,6 +177,15 @@ def _compress(
     generator = torch.Generator().manual_seed(recipe.seed)
     order = torch.randperm(len(dataset.train), generator=generator)[:count].numpy()
 
+    changes = Augmentation(
+        flip=recipe.flip,
+        rotation=recipe.rotation,
+        brightness=recipe.brightness,
+        contrast=recipe.contrast,
+        mean=dataset.mean,
+        standard_deviation=dataset.standard_deviation,
+    )
+
     def tensors(chosen: NDArray[np.int64]) -> "tuple[Tensor, Tensor]":
         images = normalise(dataset, dataset.train.images[chosen], input_shape)
         return torch.from_numpy(images).to(device), torch.from_numpy(dataset.train.labels[chosen]).to(device)
@@ -176,7 +193,7 @@ def _compress(
     return compress_network(
         module,
         recipe,
-        train=Batches(*tensors(order[recipe.held_out :]), recipe.batch_size, generator, recipe.shift),
+        train=Batches(*tensors(order[recipe.held_out :]), recipe.batch_size, generator, recipe.shift, changes),
         held_out=Batches(*tensors(order[: recipe.held_out]), _EVALUATION_BATCH),
         graph=graph,
         pretrained=given is not None,
