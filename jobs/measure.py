@@ -87,7 +87,7 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     if sum(a.size for a in dense.values()) != sum(a.size for a in pruned.values()):
         pruned = {}
     report = measure_size(
-        SizeConfig(files=tuple((str(path), path) for path in files), dense=dense, pruned=pruned),
+        SizeConfig(files=tuple((_label(path, files), path) for path in files), dense=dense, pruned=pruned),
         lambda done, total, label: observer.progress("size", done, total),
     )
     if (files[0].parent / "report.json").is_file():
