@@ -92,7 +92,9 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         [f"{sparsity:g}" for sparsity in _SPARSITIES],
         {
             criterion: [
-                by_axes[criterion, sparsity]["test"]["file"]["percent"] if (criterion, sparsity) in by_axes else 0.0
+                by_axes[criterion, sparsity]["test"]["file"]["percent"]
+                if (criterion, sparsity) in by_axes
+                else float("nan")
                 for sparsity in _SPARSITIES
             ]
             for criterion in _CRITERIA
