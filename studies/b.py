@@ -123,7 +123,7 @@ def _through_torch(outcome: Outcome) -> str:
     prune.global_unstructured(layers, pruning_method=prune.L1Unstructured, amount=amount)
     data = DATASETS[recipe.data](None)
     generator = torch.Generator().manual_seed(recipe.seed)
-    order = torch.randperm(len(data.train), generator=generator).numpy()
+    order = torch.randperm(len(data.train), generator=generator)[: recipe.limit or len(data.train)].numpy()
 
     def batches(chosen: Any, shuffled: "torch.Generator | None") -> Batches:
         images = torch.from_numpy(normalise(data, data.train.images[chosen], network.input_shape))
