@@ -67,7 +67,7 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
                 curves[f"{sparsity:g}"] = (list(range(1, len(losses) + 1)), losses)
         held_out = report_of(chosen[0])["recipe"]["held_out"]
         columns = ["sparsity", f"right of {held_out:,} held-out images after {_PAUSE} epochs"]
-        columns += ["the same through torch.nn.utils.prune", "test % of the file", "bytes", "1,000 images through onnxruntime, s"]
+        columns += ["the same by torch.nn.utils.prune", "test % of the file", "bytes", "1,000 images in onnxruntime, s"]
         parts += [f"### {network}", markdown_table(columns, rows)]
         plot_curves(
             directory / f"loss-{number + 1}.png",
