@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ABOVE = {"cli", "commands", "console", "jobs"}
+ABOVE = {"cli", "commands", "console", "jobs", "studies"}
 FORBIDDEN = {
     "compress": {"export", "bench", *ABOVE},
     "export": {"bench", *ABOVE},
     "bench": {"compress", "export", *ABOVE},
-    "jobs": {"cli", "commands", "console"},
+    "jobs": {"cli", "commands", "console", "studies"},
     "commands": {"cli"},
 }
 OPEN_TO_EXPORT = {"representation", "graph", "coding", "errors"}
