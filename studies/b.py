@@ -21,7 +21,7 @@ from studies.sweep import Outcome
 
 __all__ = ["STUDY"]
 
-_SPARSITIES = (0.0, 0.5, 0.9, 0.95, 0.99)
+_SPARSITIES = (0.0, 0.5, 0.9, 0.99)
 _NETWORKS = ("lenet-5(pool=average)", "lenet-5(c3=lecun,pool=average)")
 _EPOCHS = 60
 _PAUSE = 5
