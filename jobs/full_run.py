@@ -38,7 +38,7 @@ __all__ = ["DEFAULT_TARGET", "RUNS", "RunResult", "run", "same_model"]
 RUNS = Path("runs")
 """Where runs go that are not told another place."""
 
-DEFAULT_TARGET = "onnx-dense"
+DEFAULT_TARGET = "onnx"
 """Target of a run's `model.onnx`."""
 
 _SILENT = Silent()
