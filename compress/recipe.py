@@ -1,9 +1,9 @@
 """The one frozen configuration of a run, where the command line, a YAML file and a library's caller meet."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,7 +13,18 @@ from compress.names import known_name
 from compress.networks.resolve import canonical_name
 from compress.optimisers import ANNEALINGS, OPTIMISERS
 from compress.prune import CRITERIA, SCHEDULES, SCOPES
-from compress.representation import MAX_BITS
+from compress.recipe_fields import (
+    Epochs,
+    LearningRate,
+    by_layer,
+    check_bits,
+    check_pattern,
+    in_one_form,
+    one_of,
+    parse_bits,
+    parse_by_layer,
+    within,
+)
 from compress.share import INITIALISATIONS
 
 __all__ = ["DEFAULT_BITS", "Recipe", "known_name", "load_recipe", "parse_bits"]
@@ -23,98 +34,6 @@ DEFAULT_BITS = 5
 
 _MAX_RECIPE_BYTES = 1 << 20
 _PATTERN_TOLERANCE = 1e-9
-_Number = TypeVar("_Number", int, float)
-
-
-def parse_bits(value: Any) -> Any:
-    """Read bits from a number, a mapping, or the command line's form `5`, `conv=8,fc=5`, `5,c1=8`.
-
-    >>> parse_bits("5"), parse_bits("conv=8,fc=5"), parse_bits("5,c1=8")
-    ({'default': 5}, {'conv': 8, 'fc': 5}, {'default': 5, 'c1': 8})
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return value
-    bits: dict[str, int] = {}
-    for part in str(value).split(","):
-        key, equals, number = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            key, number = "default", key
-        if not key or key in bits or not number.isdecimal():
-            raise ValueError(f"found {value!r}, allowed a number, or layer=number pairs such as conv=8,fc=5")
-        bits[key] = int(number)
-    return bits
-
-
-def _check_bits(bits: dict[str, int]) -> dict[str, int]:
-    for key, number in bits.items():
-        if not 1 <= number <= MAX_BITS:
-            where = "" if key == "default" else f" for {key}"
-            raise ValueError(f"found {number}{where}, allowed 1 to {MAX_BITS}")
-    return dict(bits)
-
-
-def parse_by_layer(value: Any) -> Any:
-    """Read numbers by layer from a number, a mapping, or the command line's form `0.5`, `conv=0.5,f6=0.95`.
-
-    >>> parse_by_layer("conv=0.5,f6=0.95"), parse_by_layer(1.5)
-    ({'conv': 0.5, 'f6': 0.95}, {'default': 1.5})
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return value
-    numbers: dict[str, float] = {}
-    for part in str(value).split(",") if value != "" else ():
-        key, equals, number = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            key, number = "default", key
-        try:
-            parsed = float(number)
-        except ValueError:
-            parsed = None
-        if not key or key in numbers or parsed is None:
-            raise ValueError(f"found {value!r}, allowed a number, or layer=number pairs such as conv=0.5,f6=0.95")
-        numbers[key] = parsed
-    return numbers
-
-
-def _within(low: float, high: float) -> Callable[[dict[str, float]], dict[str, float]]:
-    def check(numbers: dict[str, float]) -> dict[str, float]:
-        for key, number in numbers.items():
-            if not low <= number < high:
-                raise ValueError(f"found {number:g} for {key}, allowed at least {low:g} and below {high:g}")
-        return dict(numbers)
-
-    return check
-
-
-def _check_pattern(text: str) -> str:
-    kept, colon, group = text.partition(":")
-    if text and not (colon and kept.isdecimal() and group.isdecimal() and 0 < int(kept) < int(group) <= 64):
-        raise ValueError(f"found {text!r}, allowed N:M with 0 < N < M, M at most 64, such as 2:4")
-    return text
-
-
-def _one_of(registry: Iterable[str]) -> Callable[[str], str]:
-    def check(name: str) -> str:
-        try:
-            return known_name("", name, registry)
-        except UsageError as error:
-            raise ValueError(str(error).removeprefix(": ")) from error
-
-    return check
-
-
-def _in_one_form(field: str, canonical: Callable[[str], str]) -> Callable[[str], str]:
-    def check(name: str) -> str:
-        try:
-            return canonical(name)
-        except UsageError as error:
-            raise ValueError(str(error).removeprefix(f"{field}: ")) from error
-
-    return check
-
-
-Epochs = Annotated[int, Field(ge=0, le=10_000)]
-LearningRate = Annotated[float, Field(gt=0, le=100)]
 
 
 class Recipe(BaseModel):
@@ -122,10 +41,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    network: Annotated[str, AfterValidator(_in_one_form("network", canonical_name))] = Field(
+    network: Annotated[str, AfterValidator(in_one_form("network", canonical_name))] = Field(
         "lenet-5", description="of the zoo, such as lenet-5(activation=tanh); torchvision:model; or module:callable"
     )
-    data: Annotated[str, AfterValidator(_in_one_form("data", canonical_data))] = Field(
+    data: Annotated[str, AfterValidator(in_one_form("data", canonical_data))] = Field(
         "mnist", description=f"data set: {', '.join(DATASETS)}; NAME:PATH tells where it lies"
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="seed of everything random")
@@ -144,11 +63,11 @@ class Recipe(BaseModel):
     epochs: Epochs = Field(8, description="epochs of dense training")
     learning_rate: LearningRate = Field(0.1, description="highest learning rate of dense training")
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(5e-4, description="L2 penalty in training and retraining")
-    optimiser: Annotated[str, AfterValidator(_one_of(OPTIMISERS))] = Field(
+    optimiser: Annotated[str, AfterValidator(one_of(OPTIMISERS))] = Field(
         "nesterov", description=f"how training and retraining step: {', '.join(OPTIMISERS)}"
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of the optimiser; Adam's first beta")
-    annealing: Annotated[str, AfterValidator(_one_of(ANNEALINGS))] = Field(
+    annealing: Annotated[str, AfterValidator(one_of(ANNEALINGS))] = Field(
         "cosine",
         description=f"how the learning rate falls, in training and after the last round: {', '.join(ANNEALINGS)}",
     )
@@ -158,32 +77,32 @@ class Recipe(BaseModel):
     merge_neurons: Annotated[int, Field(ge=0, le=1 << 16)] = Field(0, description="neurons that merging takes away")
     merge_epochs: Epochs = Field(1, description="epochs of retraining after every merged neuron")
     sparsity: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="fraction of the weights that is pruned")
-    criterion: Annotated[str, AfterValidator(_one_of(CRITERIA))] = Field(
+    criterion: Annotated[str, AfterValidator(one_of(CRITERIA))] = Field(
         "l1", description=f"what scores a weight: {', '.join(CRITERIA)}"
     )
-    scope: Annotated[str, AfterValidator(_one_of(SCOPES))] = Field(
+    scope: Annotated[str, AfterValidator(one_of(SCOPES))] = Field(
         "global", description="rank all layers together, each to one sparsity, or each to its own (layer-sparsity)"
     )
-    layer_sparsity: Annotated[dict[str, float], BeforeValidator(parse_by_layer), AfterValidator(_within(0, 1))] = Field(
+    layer_sparsity: Annotated[dict[str, float], BeforeValidator(parse_by_layer), AfterValidator(within(0, 1))] = Field(
         {}, description="sparsity by layer or by kind (conv, fc), for the scope per-layer; others have sparsity"
     )
-    quality: Annotated[dict[str, float], BeforeValidator(parse_by_layer), AfterValidator(_within(0, 100))] = Field(
+    quality: Annotated[dict[str, float], BeforeValidator(parse_by_layer), AfterValidator(within(0, 100))] = Field(
         {}, description="for layer-std: keep weights above so many standard deviations; the sparsity is what results"
     )
-    pattern: Annotated[str, AfterValidator(_check_pattern)] = Field(
+    pattern: Annotated[str, AfterValidator(check_pattern)] = Field(
         "", description="N:M keeps N of every M neighbours in a row; its sparsity is 1 - N/M"
     )
-    schedule: Annotated[str, AfterValidator(_one_of(SCHEDULES))] = Field(
+    schedule: Annotated[str, AfterValidator(one_of(SCHEDULES))] = Field(
         "cubic", description=f"how sparsity rises: {', '.join(SCHEDULES)}"
     )
     rounds: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="rounds of pruning")
     round_epochs: Epochs = Field(1, description="epochs of retraining after every round but the last")
     retrain_epochs: Epochs = Field(6, description="epochs of retraining after the last round")
     retrain_learning_rate: LearningRate = Field(0.03, description="highest learning rate of retraining")
-    bits: Annotated[dict[str, int], BeforeValidator(parse_bits), AfterValidator(_check_bits)] = Field(
+    bits: Annotated[dict[str, int], BeforeValidator(parse_bits), AfterValidator(check_bits)] = Field(
         {"default": DEFAULT_BITS}, description="bits of a code, by layer, by kind (conv, fc), or default"
     )
-    initialisation: Annotated[str, AfterValidator(_one_of(INITIALISATIONS))] = Field(
+    initialisation: Annotated[str, AfterValidator(one_of(INITIALISATIONS))] = Field(
         "linear", description=f"where k-means starts: {', '.join(INITIALISATIONS)}"
     )
     tune_epochs: Epochs = Field(2, description="epochs of tuning the centroids")
@@ -263,15 +182,15 @@ class Recipe(BaseModel):
 
     def bits_of(self, name: str, shape: tuple[int, ...]) -> int:
         """Bits for a parameter: by its layer's name if given, else by kind (conv or fc), else the default."""
-        return _by_layer(self.bits, name, shape, DEFAULT_BITS)
+        return by_layer(self.bits, name, shape, DEFAULT_BITS)
 
     def sparsity_of(self, name: str, shape: tuple[int, ...]) -> float:
         """Sparsity for a parameter in the scope per-layer: by its layer's name, else by kind, else `sparsity`."""
-        return _by_layer(self.layer_sparsity, name, shape, self.sparsity)
+        return by_layer(self.layer_sparsity, name, shape, self.sparsity)
 
     def quality_of(self, name: str, shape: tuple[int, ...]) -> float:
         """Threshold for a parameter in standard deviations; zero where none is given for it."""
-        return _by_layer(self.quality, name, shape, 0.0)
+        return by_layer(self.quality, name, shape, 0.0)
 
     def pattern_counts(self) -> tuple[int, int]:
         """N and M of the pattern.
@@ -314,12 +233,6 @@ class Recipe(BaseModel):
         pruned = "-".join(f"q{number:g}" for number in self.quality.values()) or f"s{self.sparsity:g}"
         data, _, place = self.data.partition(":")
         return f"{_file_name(self.network)}-{_file_name(f'{data}-{Path(place).name}')}-{pruned}-b{bits}"
-
-
-def _by_layer(numbers: Mapping[str, _Number], name: str, shape: tuple[int, ...], default: _Number) -> _Number:
-    """What stands under a layer's name, else under its kind (conv or fc), else under `default`, else the default."""
-    kind = "conv" if len(shape) > 2 else "fc"
-    return numbers.get(name.removesuffix(".weight"), numbers.get(kind, numbers.get("default", default)))
 
 
 def _file_name(name: str) -> str:
