@@ -21,8 +21,7 @@ from studies.sweep import Outcome
 
 __all__ = ["STUDY"]
 
-_SPARSITIES = (0.0, 0.5, 0.9, 0.99)
-_NETWORKS = ("lenet-5(pool=average)", "lenet-5(c3=lecun,pool=average)")
+_SPARSITIES = {"lenet-5(pool=average)": (0.0, 0.5, 0.9, 0.99), "lenet-5(c3=lecun,pool=average)": (0.0, 0.9)}
 _EPOCHS = 60
 _PAUSE = 5
 _TIMED = 5
@@ -38,14 +37,16 @@ def _points() -> tuple[Point, ...]:
         "tune_epochs": 1,
     }
     return tuple(
-        point_of(base, {"network": network, "sparsity": sparsity}) for network in _NETWORKS for sparsity in _SPARSITIES
+        point_of(base, {"network": network, "sparsity": sparsity})
+        for network, sparsities in _SPARSITIES.items()
+        for sparsity in sparsities
     )
 
 
 def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     parts: list[str] = []
     seconds = _test_seconds(outcomes)
-    for number, network in enumerate(_NETWORKS):
+    for number, network in enumerate(_SPARSITIES):
         chosen = [outcome for outcome in outcomes if outcome.point.axes["network"] == network]
         rows, curves = [], {}
         for outcome in chosen:
