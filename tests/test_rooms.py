@@ -16,6 +16,7 @@ FORBIDDEN = {
     "jobs": {"cli", "commands", "console", "studies"},
     "commands": {"cli"},
 }
+PIPELINE = {"compress.pipeline", "compress.pruner", "compress.trainer", "compress.recipe"}
 OPEN_TO_EXPORT = {"representation", "graph", "coding", "errors"}
 
 
@@ -48,7 +49,7 @@ def test_only_the_pipeline_knows_the_stages() -> None:
     stages = {"compress.training", "compress.prune", "compress.share"}
     for path in sorted((ROOT / "compress").rglob("*.py")):
         own = "compress." + path.relative_to(ROOT / "compress").with_suffix("").as_posix().replace("/", ".")
-        if own in ("compress.pipeline", "compress.recipe") or own.startswith("compress.anyonnx."):
+        if own in PIPELINE or own.startswith("compress.anyonnx."):
             continue  # the two pipelines, one for training and one for ONNX files, and what names their choices
         for name in _imports(path):
             touched = {stage for stage in stages if name == stage or name.startswith(f"{stage}.")}

@@ -1,0 +1,203 @@
+"""The stages that make a network smaller: merging neurons, and pruning in rounds with retraining between them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.errors import UnsupportedError
+from compress.graph import Graph, graph_of_network
+from compress.names import known_name
+from compress.networks import Network, describe
+from compress.networks.module import build_module
+from compress.optimisers import learning_rate_factor
+from compress.prune import CRITERIA, Context
+from compress.prune.choice import choose_filters, choose_weights, count_rounds
+from compress.prune.merge import merge_neurons, merge_point, most_similar
+from compress.prune.structure import filter_masks, remove_filters
+from compress.recipe import Recipe
+from compress.trainer import Trainer
+from compress.training import Masks, gradients, gram
+from compress.weights import coded_parameters, load_weights_, weights_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Pruner"]
+
+_GRADIENT_BATCHES = 100
+"""Batches over which `taylor` takes its gradient; on fewer, all."""
+
+
+class Pruner:
+    """A network on its way to a smaller one.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place, and exchanged for another where layers shrink.
+    graph : Graph
+        Of the module.
+    recipe : Recipe
+    trainer : Trainer
+
+    Attributes
+    ----------
+    module, graph
+        As they are by now.
+    coded : tuple of str
+        The weights that are pruned, in the graph's order.
+    masks : dict of str to bool
+        Weight → True where it stays.
+
+    Raises
+    ------
+    UnsupportedError
+        The module has no linear or convolution layer.
+    UsageError
+        The recipe names a layer that the network has not.
+    """
+
+    def __init__(self, module: "nn.Module", graph: Graph, recipe: Recipe, trainer: Trainer) -> None:
+        self.module, self.graph, self._recipe, self._trainer = module, graph, recipe, trainer
+        self._network = describe(graph.zoo) if graph.zoo is not None else None
+        self.coded = coded_parameters(module, graph)
+        _check_layers(recipe, self.coded)
+        self._generator = np.random.default_rng(recipe.seed)
+        self.masks = self._unpruned()
+        self._filters: dict[str, NDArray[np.bool_]] = {}
+
+    def prune(self) -> None:
+        """Prune in rounds to what the recipe asks for, and retrain after each; after the last one filters leave."""
+        recipe = self._recipe
+        rounds = count_rounds(recipe)
+        for number in range(rounds):
+            last = number == rounds - 1
+            self._choose(number)
+            self._trainer.observer.note("prune", f"round {number + 1}/{rounds}: {self._pruned_text()}")
+            if last and CRITERIA[recipe.criterion].removes:
+                self._remove()
+            self._trainer.fit(
+                self.module,
+                "retrain" if last else f"prune {number + 1}",
+                recipe.retrain_epochs if last else recipe.round_epochs,
+                recipe.retrain_learning_rate,
+                rate=learning_rate_factor(recipe.annealing, recipe.rate_decay) if last else None,
+                constraint=self._under_masks(),
+            )
+
+    def merge(self) -> None:
+        """Merge the most alike neurons of one layer, one at a time, and retrain after each.
+
+        Raises
+        ------
+        UnsupportedError
+            The network is not of the zoo.
+        UsageError
+            The layer is not one that so many neurons can be merged in.
+        """
+        recipe = self._recipe
+        network = self._network
+        if network is None:
+            raise UnsupportedError("merge-layer: found a network that is not of the zoo, allowed those of the zoo only")
+        merge_point(network, recipe.merge_layer, recipe.merge_neurons)
+        for number in range(1, recipe.merge_neurons + 1):
+            read_from = merge_point(network, recipe.merge_layer)
+            first, second, cosine = most_similar(gram(self.module, read_from, self._trainer.examples).cpu().numpy())
+            self._trainer.observer.note(
+                "merge", f"{number}/{recipe.merge_neurons}: neurons {first} and {second}, cosine {cosine:.4f}"
+            )
+            network, weights = merge_neurons(
+                network, weights_of(self.module, self.graph), recipe.merge_layer, first, second
+            )
+            self._rebuild(network, weights)
+            self._trainer.fit(
+                self.module,
+                f"merge {number}",
+                recipe.merge_epochs,
+                recipe.retrain_learning_rate,
+                constraint=self._under_masks(),
+            )
+
+    def _choose(self, number: int) -> None:
+        """Score what is left, and set the masks of this round."""
+        criterion = CRITERIA[self._recipe.criterion]
+        weights = weights_of(self.module, self.graph)
+        context = Context(
+            weights={name: weights[name] for name in self.coded}, gradients=self._gradients, generator=self._generator
+        )
+        if criterion.unit == "weight":
+            scores = {name: _left(criterion.score(context, name), self.masks[name]) for name in self.coded}
+            self.masks = choose_weights(self._recipe, number, scores, self._unpruned())
+            return
+        scores = {name: criterion.score(context, name) for name in self.coded[:-1]}
+        for layer, kept in self._filters.items():
+            scores[f"{layer}.weight"] = _left(scores[f"{layer}.weight"], kept)
+        chosen = choose_filters(self._recipe, number, scores, self.graph.parameters)
+        self._filters = {name.removesuffix(".weight"): kept for name, kept in chosen.items()}
+        self.masks = self._unpruned()
+        for name, kept in chosen.items():
+            self.masks[name][~kept] = False
+
+    def _gradients(self) -> dict[str, NDArray[np.float32]]:
+        found = gradients(self.module, self._trainer.examples, _GRADIENT_BATCHES)
+        return {name: found[name].cpu().numpy() for name in self.coded}
+
+    def _pruned_text(self) -> str:
+        present = sum(int(np.count_nonzero(mask)) for mask in self._unpruned().values())
+        kept = sum(int(np.count_nonzero(mask)) for mask in self.masks.values())
+        text = f"sparsity {1 - kept / present:.4f}"
+        if self._filters:
+            gone = sum(int(np.count_nonzero(~kept)) for kept in self._filters.values())
+            text += f", {gone} of {sum(kept.size for kept in self._filters.values())} filters"
+        return text
+
+    def _remove(self) -> None:
+        """Take the pruned filters out of the network."""
+        if self._network is None:
+            raise UnsupportedError(
+                f"criterion: found {self._recipe.criterion!r} for a network that is not of the zoo, allowed filter-l1, "
+                "filter-l2, which mask filters and leave the network as it is"
+            )
+        self._under_masks()
+        self._rebuild(*remove_filters(self._network, weights_of(self.module, self.graph), self._filters))
+
+    def _rebuild(self, network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Go on with another network."""
+        device = next(self.module.parameters()).device
+        self._network, self.graph, self._filters = network, graph_of_network(network), {}
+        self.module = build_module(network).to(device)
+        load_weights_(self.module, weights)
+        self.masks = self._unpruned()
+
+    def _unpruned(self) -> dict[str, NDArray[np.bool_]]:
+        """Masks with every weight that the network has: all but those that its description fixes at zero."""
+        fixed = self._network.fixed_masks() if self._network else {}
+        return {name: fixed.get(name, np.ones(self.graph.parameters[name], np.bool_)) for name in self.coded}
+
+    def _under_masks(self) -> Masks:
+        """What retraining keeps true: pruned weights stay zero, and so does all else of a pruned filter."""
+        import torch
+
+        masks = dict(self.masks)
+        if self._filters and self._network:
+            masks = {**filter_masks(self._network, self._filters), **masks}
+        elif self._filters:
+            named = dict(self.module.named_parameters())
+            biases = {f"{layer}.bias": kept for layer, kept in self._filters.items()}
+            masks |= {name: kept for name, kept in biases.items() if name in named}
+        return Masks(self.module, {name: torch.from_numpy(mask) for name, mask in masks.items()})
+
+
+def _left(scores: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The scores, minus infinity where pruned already."""
+    return np.where(kept, scores, np.float32(-np.inf))
+
+
+def _check_layers(recipe: Recipe, coded: tuple[str, ...]) -> None:
+    """Raise `UsageError` where the recipe names a layer that the network has not."""
+    allowed = [*(name.removesuffix(".weight") for name in coded), "conv", "fc", "default"]
+    for field in ("bits", "layer_sparsity", "quality"):
+        for layer in getattr(recipe, field):
+            known_name(f"{field.replace('_', '-')}, layer", layer, allowed)
