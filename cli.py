@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from bench.errors import BenchError
-from commands import measure, onnx_model, packed, run, sweep
+from commands import measure, onnx_model, packed, run, search, sweep
 from compress.errors import CompressError
 
 __all__ = ["bench", "compress"]
@@ -18,6 +18,8 @@ _COMPRESS: dict[str, dict[str, Callable[..., None]]] = {
     "Compress": {
         "run": run.run,
         "onnx": onnx_model.onnx,
+        "search": search.search,
+        "sensitivity": search.sensitivity,
         "sweep": sweep.sweep,
     },
     "Packed files": {

@@ -9,7 +9,7 @@ from studies.sweep import Outcome
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_bars", "plot_curves", "plot_pareto"]
+__all__ = ["plot_bars", "plot_curves", "plot_front", "plot_panels", "plot_pareto"]
 
 _WIDTH, _HEIGHT, _DPI = 7.2, 4.6, 120
 
@@ -33,13 +33,106 @@ def plot_pareto(outcomes: Sequence[Outcome], path: Path) -> None:
             color="C0",
             label="best for its bytes on held-out data",
         )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.xaxis.set_minor_formatter("{x:,.0f}")
-        axes.tick_params(axis="x", which="both", labelrotation=30)
+        _bytes_across(axes)
         axes.legend()
 
     _chart(path, "Accuracy against size, both of the file", "bytes of model.dcz", "accuracy on the test set, %", draw)
+
+
+def plot_front(
+    path: Path,
+    title: str,
+    trials: Sequence[tuple[float, float]],
+    front: Sequence[tuple[float, float]],
+    finalists: Sequence[tuple[float, float]],
+    chosen: tuple[float, float],
+    lines: Mapping[str, tuple[str, float]],
+) -> None:
+    """Held-out accuracy against bytes: what a search tried, what it found best, and what it chose.
+
+    Parameters
+    ----------
+    path : Path
+    title : str
+    trials, front, finalists : sequence of (bytes, percent)
+        The view is cut to what is of interest: the front and the finalists.
+    chosen : (bytes, percent)
+    lines : mapping of str to ("x" or "y", float)
+        Label → a line across: at so many bytes, or at an accuracy.
+    """
+
+    def draw(axes: "Axes") -> None:
+        axes.plot(*_columns(trials), "o", color="0.72", markersize=4, label="short trial")
+        axes.plot(*_columns(front), "o-", color="C0", markersize=5, label="front of the short trials")
+        axes.plot(*_columns(finalists), "D", color="C1", markersize=6, label="compressed in full")
+        axes.plot(*chosen, "*", color="C3", markersize=15, label="chosen")
+        for (label, (axis, value)), style in zip(lines.items(), ("--", ":", "-."), strict=False):
+            across = axes.axvline if axis == "x" else axes.axhline
+            across(value, color="0.35", linestyle=style, linewidth=1, label=label)
+        shown = [*front, *finalists]
+        heights = [percent for _, percent in shown] + [value for axis, value in lines.values() if axis == "y"]
+        sizes = [size for size, _ in shown]
+        margin = 0.06 * max(max(heights) - min(heights), 0.5)
+        axes.set_ylim(min(heights) - margin, max(heights) + margin)
+        axes.set_xlim(min(sizes) / 1.15, max(sizes) * 1.15)
+        _bytes_across(axes)
+        axes.legend(fontsize="small", loc="lower right")
+
+    _chart(path, title, "bytes of model.dcz", "accuracy on held-out images, %", draw)
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [first for first, _ in pairs], [second for _, second in pairs]
+
+
+def _bytes_across(axes: "Axes") -> None:
+    """A logarithmic axis of bytes, written as plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter("{x:,.0f}")
+    axes.tick_params(axis="x", which="both", labelrotation=30, labelsize="small")
+
+
+def plot_panels(
+    path: Path,
+    title: str,
+    height: str,
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    *,
+    level: tuple[str, float],
+) -> None:
+    """Curves in panels side by side that share the vertical axis and the legend.
+
+    Parameters
+    ----------
+    path : Path
+    title : str
+    height : str
+        Label of the vertical axis.
+    panels : mapping of str to mapping of str to (sequence of float, sequence of float)
+        Label of the horizontal axis → curves: label → places and heights.
+    level : (str, float)
+        Label and height of a line across.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    colours = mpl.colormaps["viridis"].resampled(max(2, len(names) + 1))
+    columns = -(-len(names) // 24)
+    figure = Figure(figsize=(5.2 * len(panels) + 1.6 * columns, _HEIGHT), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (label, curves) in zip(grid, panels.items(), strict=True):
+        for name, (places, heights) in curves.items():
+            axes.plot(places, heights, "o-", label=name, color=colours(names.index(name)), linewidth=1.4, markersize=3)
+        axes.axhline(level[1], color="0.35", linestyle="--", linewidth=1, label=level[0])
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+    grid[0].set_ylabel(height)
+    figure.suptitle(title, fontsize="medium")
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize="small", ncols=columns)
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
 
 
 def plot_curves(

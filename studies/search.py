@@ -6,7 +6,6 @@ these is chosen. All of this looks at held-out images only: the test set is read
 chosen. The trials do not depend on the goal, so that another goal can use them again.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from jobs.prepare import Prepared
 from studies.results import front_of
 from studies.space import Settings, Space, fields_of, propose, scaled
 
-__all__ = ["Goal", "Trial", "choose", "front", "parse_size", "provisional", "run_trials", "searchable"]
+__all__ = ["Goal", "Trial", "choose", "front", "provisional", "run_trials", "searchable"]
 
 _SILENT = Silent()
 _HOPELESS = 10.0
@@ -66,7 +65,9 @@ class Goal:
         return f"drop{self.max_drop:g}" if self.max_drop is not None else f"{self.target_bytes}B"
 
     def is_met(self, trial: "Trial", dense: float) -> bool:
-        """Whether a trial loses little enough, or is small enough."""
+        """Whether a trial loses little enough, or is small enough; a failed one never."""
+        if trial.error is not None:
+            return False
         if self.max_drop is not None:
             return trial.percent >= dense - self.max_drop - 1e-9
         assert self.target_bytes is not None
@@ -104,24 +105,6 @@ class Trial:
     file_bytes: int
     percent: float
     error: str | None = None
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as `8kB`, `7.5 kB`, `900`, `1MB`, `4KiB`.
-
-    >>> parse_size("8kB"), parse_size("4KiB"), parse_size("900")
-    (8000, 4096, 900)
-
-    Raises
-    ------
-    UsageError
-        Another form, or less than one byte.
-    """
-    units = {"": 1, "b": 1, "kb": 1000, "mb": 10**6, "kib": 1024, "mib": 1 << 20}
-    match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([a-zA-Z]*)\s*", text)
-    if match is None or match[2].lower() not in units or float(match[1]) * units[match[2].lower()] < 1:
-        raise UsageError(f"target-size: found {text!r}, allowed a size such as 8kB, 4KiB or 900")
-    return int(float(match[1]) * units[match[2].lower()])
 
 
 def searchable(recipe: Recipe) -> Recipe:
@@ -263,10 +246,9 @@ def choose(
     seek = _seek_smallest if goal.max_drop is not None else _seek_best
     seek(front(trials), goal, dense, finalists, done, full)
     observer.progress("finalists", finalists, finalists)
-    sound = [trial for trial in done if trial.error is None]
-    chosen = goal.best(sound, dense)
+    chosen = goal.best(done, dense)
     if chosen is None:
-        raise CompressError(_out_of_reach(goal, dense, sound, front(trials)))
+        raise CompressError(_out_of_reach(goal, dense, [t for t in done if t.error is None], front(trials)))
     return chosen, tuple(done)
 
 
@@ -303,13 +285,15 @@ def _seek_best(
     shown: Sequence[Trial], goal: Goal, dense: float, most: int, done: list[Trial], full: Callable[[Settings], Trial]
 ) -> None:
     assert goal.target_bytes is not None
+    if not shown:
+        return
     candidates = [trial for trial in reversed(shown) if trial.file_bytes <= _OVER * goal.target_bytes]
     for trial in candidates or shown[:1]:
         if len(done) >= max(1, most // 2):
             break
         full(trial.settings)
     while len(done) < most:
-        best = goal.best([trial for trial in done if trial.error is None], dense)
+        best = goal.best(done, dense)
         start = best or min(done, key=lambda trial: trial.file_bytes)
         if best is not None and best.file_bytes >= _CLOSE * goal.target_bytes:
             break
