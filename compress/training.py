@@ -1,12 +1,13 @@
-"""The one home of training loops: fit, evaluate, retraining under masks, tuning of shared centroids."""
+"""The one home of training loops: fitting under a constraint, measuring, gradients and activations over examples."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from compress.augment import Augmentation, augment
+from compress.batches import Batches
+from compress.constraints import Constraint, Masks, SharedWeights
 from compress.errors import CompressError
 from compress.observer import Observer, Silent
 
@@ -40,149 +41,6 @@ class EpochRecord:
     loss: float
     held_out_loss: float | None
     held_out_accuracy: float | None
-
-
-class Batches:
-    """Examples held as tensors on the device, cut into batches; no copy, no worker processes.
-
-    Parameters
-    ----------
-    inputs : float32 [n, ...]
-    labels : int64 [n]
-    batch_size : int
-    generator : torch.Generator, optional
-        Draws a new order for every pass, and the shifts; without it the order stays, and nothing is shifted.
-    shift : int
-        In training, every batch is moved by up to so many pixels on both axes, rolled over the edge.
-    changes : Augmentation, optional
-        What else happens to every image in training, before the shift.
-    """
-
-    def __init__(
-        self,
-        inputs: "Tensor",
-        labels: "Tensor",
-        batch_size: int,
-        generator: "torch.Generator | None" = None,
-        shift: int = 0,
-        changes: Augmentation | None = None,
-    ) -> None:
-        self._inputs, self._labels, self._batch_size = inputs, labels, batch_size
-        self._generator, self._shift, self._changes = generator, shift, changes
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._labels) / self._batch_size)
-
-    def __iter__(self) -> "Iterator[tuple[Tensor, Tensor]]":
-        import torch
-
-        count = len(self._labels)
-        if self._generator is None:
-            for start in range(0, count, self._batch_size):
-                yield self._inputs[start : start + self._batch_size], self._labels[start : start + self._batch_size]
-            return
-        order = torch.randperm(count, generator=self._generator).to(self._labels.device)
-        reach = self._shift
-        shifts = torch.randint(-reach, reach + 1, (len(self), 2), generator=self._generator).tolist()
-        for number, start in enumerate(range(0, count, self._batch_size)):
-            chosen = order[start : start + self._batch_size]
-            inputs = self._inputs[chosen]
-            if self._changes:
-                inputs = augment(inputs, self._generator, self._changes)
-            yield (inputs.roll(shifts[number], (-2, -1)) if reach else inputs), self._labels[chosen]
-
-
-class Constraint(Protocol):
-    """What training must keep true of the weights."""
-
-    def parameters(self) -> "list[Tensor]":
-        """What the optimiser moves."""
-        ...
-
-    def before_step_(self) -> None:
-        """Between the backward pass and the step: turn the module's gradients into those of `parameters`."""
-        ...
-
-    def after_step_(self) -> None:
-        """After the step: write the weights back into the module."""
-        ...
-
-
-class Masks:
-    """Pruned weights stay zero: their gradients are cut, and the mask is applied again after every step.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    masks : mapping of str to bool tensor
-        Name of a parameter → True where a weight stays. Parameters that are not named are free.
-    """
-
-    def __init__(self, module: "nn.Module", masks: "Mapping[str, Tensor]") -> None:
-        self._parameters = list(module.parameters())
-        named = dict(module.named_parameters())
-        self._masked = [(named[name], mask.to(named[name].device)) for name, mask in masks.items()]
-        self.after_step_()
-
-    def parameters(self) -> "list[Tensor]":
-        return list(self._parameters)
-
-    def before_step_(self) -> None:
-        for parameter, mask in self._masked:
-            if parameter.grad is not None:
-                parameter.grad.mul_(mask)
-
-    def after_step_(self) -> None:
-        for parameter, mask in self._masked:
-            parameter.data.mul_(mask)
-
-
-class SharedWeights:
-    """Weights of one code move together: a centroid's gradient is the sum of its weights' gradients.
-
-    Han, Mao, Dally: Deep Compression (2016), section 3.3, equation 3.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    shared : mapping of str to (positions int64 [nnz], codes int64 [nnz], centroids float32 [k])
-        Name of a parameter → row-major places of its surviving weights, their codes, the centroids to start from.
-    """
-
-    def __init__(self, module: "nn.Module", shared: "Mapping[str, tuple[Tensor, Tensor, Tensor]]") -> None:
-        named = dict(module.named_parameters())
-        self._free = [parameter for name, parameter in named.items() if name not in shared]
-        self._shared = []
-        for name, (positions, codes, centroids) in shared.items():
-            device = named[name].device
-            leaf = centroids.detach().clone().to(device).requires_grad_()
-            self._shared.append((name, named[name], positions.to(device), codes.to(device), leaf))
-        self.after_step_()
-
-    def parameters(self) -> "list[Tensor]":
-        return [*self._free, *(centroids for *_, centroids in self._shared)]
-
-    def centroids(self) -> "dict[str, Tensor]":
-        """The centroids as they are now, by parameter: float32 [k], not sorted."""
-        return {name: centroids.detach().clone() for name, *_, centroids in self._shared}
-
-    def before_step_(self) -> None:
-        import torch
-
-        for _, parameter, positions, codes, centroids in self._shared:
-            if parameter.grad is not None:
-                gradients = parameter.grad.flatten()[positions]
-                centroids.grad = torch.zeros_like(centroids).index_add_(0, codes, gradients)
-                parameter.grad = None
-
-    def after_step_(self) -> None:
-        import torch
-
-        with torch.no_grad():
-            for _, parameter, positions, codes, centroids in self._shared:
-                flat = torch.zeros(parameter.numel(), dtype=parameter.dtype, device=parameter.device)
-                flat[positions] = centroids[codes].to(parameter.dtype)
-                parameter.copy_(flat.view_as(parameter))
 
 
 class _Free:
