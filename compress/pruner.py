@@ -1,6 +1,7 @@
 """The stages that make a network smaller: merging neurons, and pruning in rounds with retraining between them."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,7 +126,9 @@ class Pruner:
         criterion = CRITERIA[self._recipe.criterion]
         weights = weights_of(self.module, self.graph)
         context = Context(
-            weights={name: weights[name] for name in self.coded}, gradients=self._gradients, generator=self._generator
+            weights={name: weights[name] for name in self.coded},
+            gradients=cache(self._gradients),
+            generator=self._generator,
         )
         if criterion.unit == "weight":
             scores = {name: _left(criterion.score(context, name), self.masks[name]) for name in self.coded}

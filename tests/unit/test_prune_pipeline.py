@@ -1,5 +1,7 @@
 """Every criterion, scope, schedule and pattern through the whole pipeline on a small network."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,21 @@ def test_filters_are_pruned_to_the_exact_count_and_leave_where_they_should(crite
     else:
         assert result.model.graph.zoo == "lenet-5"
         assert shapes["f6.weight"] == (84, 120)
+
+
+def test_the_gradient_is_taken_once_a_round_for_all_layers() -> None:
+    passes = []
+
+    class Counted(Batches):
+        def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+            passes.append(1)
+            return super().__iter__()
+
+    counted = Counted(torch.randn(8, 1, 32, 32), torch.arange(8), 4)
+    no_training = {"round_epochs": 0, "retrain_epochs": 0, "tune_epochs": 0}
+    recipe = Recipe.of({"criterion": "taylor", "rounds": 3, **no_training})
+    compress_network(build_module(describe("lenet-5")), recipe, train=counted, graph=graph_of_zoo("lenet-5"))
+    assert len(passes) == 3
 
 
 def test_every_layer_to_one_sparsity_or_to_its_own() -> None:
