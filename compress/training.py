@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from compress.batches import Batches
 from compress.constraints import Constraint, Masks, SharedWeights
-from compress.errors import CompressError
+from compress.errors import CompressError, UsageError
 from compress.observer import Observer, Silent
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def fit(
     ------
     CompressError
         The loss is no longer finite.
+    UsageError
+        A batch of one example, in a module with batch norm.
     """
     import torch
     from torch.nn import functional
@@ -119,7 +121,7 @@ def fit(
             for group, peak in zip(descent.param_groups, peaks, strict=True):
                 group["lr"] = peak * (rate(step, total) if rate else 1.0)
             module.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(module(inputs), labels)
+            loss = functional.cross_entropy(_outputs(module, inputs, stage), labels)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             keeper.before_step_()
             descent.step()
@@ -146,6 +148,19 @@ def fit(
             )
         )
     return records
+
+
+def _outputs(module: "nn.Module", inputs: "Tensor", stage: str) -> "Tensor":
+    """The logits in training, where torch's batch norm refuses a batch that holds one value a channel."""
+    try:
+        logits: Tensor = module(inputs)
+    except ValueError as error:
+        if len(inputs) != 1 or not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        raise UsageError(
+            f"{stage}: found a batch of 1 example, allowed at least 2: the module has batch norm"
+        ) from error
+    return logits
 
 
 def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") -> tuple[float, float]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from compress.errors import CompressError
+from compress.errors import CompressError, UsageError
 from compress.optimisers import learning_rate_factor
 from compress.training import Batches, Masks, SharedWeights, evaluate, fit
 
@@ -35,6 +35,33 @@ def test_every_pass_visits_each_example_once_in_another_order(count: int) -> Non
     if count == 40:
         assert passes[0] != passes[1] != passes[2]
     assert all(torch.equal(x[:, 0].long(), y) for x, y in batches)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (5, 4, [5]), (1, 4, [1]), (3, 1, [1, 1, 1]), (3, 2, [3])],
+)
+def test_a_single_example_that_is_left_goes_into_the_batch_before(count: int, size: int, sizes: list[int]) -> None:
+    batches = Batches(torch.zeros(count, 1), torch.arange(count), size, torch.Generator().manual_seed(0))
+    assert [len(labels) for _, labels in batches] == sizes
+    assert len(batches) == len(sizes)
+
+
+def test_batch_norm_is_trained_whatever_the_number_of_examples() -> None:
+    inputs, labels = examples(17)
+    module = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    batches = Batches(inputs, labels, 8, torch.Generator().manual_seed(0))
+    records = fit(module, batches, stage="s", epochs=2, optimiser=sgd)
+    assert len(records) == 2
+    assert module[1].num_batches_tracked == 4
+
+
+def test_a_loaders_batch_of_one_example_under_batch_norm_is_told_in_one_line() -> None:
+    inputs, labels = examples(3)
+    module = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    with pytest.raises(UsageError) as caught:
+        fit(module, [(inputs[:2], labels[:2]), (inputs[2:], labels[2:])], stage="train", epochs=1, optimiser=sgd)
+    assert str(caught.value) == ("train: found a batch of 1 example, allowed at least 2: the module has batch norm")
 
 
 def test_without_a_generator_the_order_stays() -> None:
