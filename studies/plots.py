@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["plot_bars", "plot_curves", "plot_front", "plot_panels", "plot_pareto"]
 
 _WIDTH, _HEIGHT, _DPI = 7.2, 4.6, 120
+_DEEP = 3.0
+"""Points under the dense network below which the chart of a search is cut."""
 
 
 def plot_pareto(outcomes: Sequence[Outcome], path: Path) -> None:
@@ -55,7 +57,7 @@ def plot_front(
     path : Path
     title : str
     trials, front, finalists : sequence of (bytes, percent)
-        The view is cut to what is of interest: the front and the finalists.
+        The view is cut below `_DEEP` points under the dense network, unless something was chosen there.
     chosen : (bytes, percent)
     lines : mapping of str to ("x" or "y", float)
         Label → a line across: at so many bytes, or at an accuracy.
@@ -69,12 +71,13 @@ def plot_front(
         for (label, (axis, value)), style in zip(lines.items(), ("--", ":", "-."), strict=False):
             across = axes.axvline if axis == "x" else axes.axhline
             across(value, color="0.35", linestyle=style, linewidth=1, label=label)
-        shown = [*front, *finalists]
-        heights = [percent for _, percent in shown] + [value for axis, value in lines.values() if axis == "y"]
-        sizes = [size for size, _ in shown]
+        levels = [value for axis, value in lines.values() if axis == "y"]
+        bottom = min(max(levels) - _DEEP, chosen[1])
+        shown = [(size, percent) for size, percent in [*front, *finalists] if percent >= bottom] or [chosen]
+        heights = [*levels, *_columns(shown)[1]]
         margin = 0.06 * max(max(heights) - min(heights), 0.5)
         axes.set_ylim(min(heights) - margin, max(heights) + margin)
-        axes.set_xlim(min(sizes) / 1.15, max(sizes) * 1.15)
+        axes.set_xlim(min(_columns(shown)[0]) / 1.15, max(_columns(shown)[0]) * 1.15)
         _bytes_across(axes)
         axes.legend(fontsize="small", loc="lower right")
 
@@ -87,7 +90,11 @@ def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[fl
 
 def _bytes_across(axes: "Axes") -> None:
     """A logarithmic axis of bytes, written as plain numbers."""
+    from matplotlib.ticker import LogLocator
+
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5) if high > 10 * low else (1.5, 2, 3, 4, 5, 6, 7, 8)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_formatter("{x:,.0f}")
     axes.tick_params(axis="x", which="both", labelrotation=30, labelsize="small")

@@ -48,7 +48,7 @@ class Goal:
     Raises
     ------
     UsageError
-        Neither or both, or a drop outside 0 to 100.
+        Neither or both, or one outside what is allowed.
     """
 
     max_drop: float | None = None
@@ -60,6 +60,8 @@ class Goal:
             raise UsageError(f"search: found {found} of max-drop and target-size, allowed one of them")
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:
             raise UsageError(f"max-drop: found {self.max_drop:g}, allowed 0 to 100 points")
+        if self.target_bytes is not None and self.target_bytes < 1:
+            raise UsageError(f"target-size: found {self.target_bytes}, allowed at least 1 byte")
 
     def __str__(self) -> str:
         return f"drop{self.max_drop:g}" if self.max_drop is not None else f"{self.target_bytes}B"
