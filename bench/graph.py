@@ -13,7 +13,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Node", "PlainGraph", "input_shape", "plain_file", "read_graph", "read_model"]
+__all__ = ["Node", "PlainGraph", "decodes_itself", "input_shape", "plain_file", "read_graph", "read_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,19 @@ def _is_plain(model: "onnx.ModelProto") -> bool:
             return False
         live.update(node.output)
     return True
+
+
+def decodes_itself(model: "onnx.ModelProto") -> bool:
+    """Whether weights are looked up from stored codes when the file is loaded: a Gather or a ScatterElements, or a
+    model-local function, works on constants alone."""
+    own = {(function.domain, function.name) for function in model.functions}
+    live = {value.name for value in _inputs(model)}
+    for node in model.graph.node:
+        if not live.isdisjoint(node.input):
+            live.update(node.output)
+        elif node.op_type in ("Gather", "ScatterElements") or (node.domain, node.op_type) in own:
+            return True
+    return False
 
 
 def plain_file(path: Path, directory: Path, batch_size: int) -> Path:

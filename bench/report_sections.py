@@ -81,7 +81,7 @@ def _size(result: "Result", number: int) -> Section:
     rows = [
         [
             Cell(row["label"]),
-            Cell("whole file" if row["kind"] == "file" else "weights alone"),
+            Cell(row.get("counts") or ("whole file" if row["kind"] == "file" else "weights alone")),
             _number(row["bytes"], "{:,.0f}"),
             _number(row["ratio"], "{:.2f}×"),
         ]

@@ -66,10 +66,23 @@ class SizeConfig:
 
 @dataclass(frozen=True, slots=True)
 class SizeRow:
-    """One line: what it is, `kind` ("weights": the arrays alone; "file": all that is on disk), bytes and ratio."""
+    """One line of the table.
+
+    Parameters
+    ----------
+    label : str
+    kind : str
+        "weights": the arrays alone; "file": all that is on disk.
+    counts : str
+        What the bytes are, in words.
+    payload_bytes : int
+    ratio : float
+        Dense float32 weights over these bytes.
+    """
 
     label: str
     kind: str
+    counts: str
     payload_bytes: int
     ratio: float
 
@@ -89,7 +102,13 @@ class SizeReport:
             "dense_bytes": self.dense_bytes,
             "weights": self.weights,
             "rows": [
-                {"label": row.label, "kind": row.kind, "bytes": row.payload_bytes, "ratio": row.ratio}
+                {
+                    "label": row.label,
+                    "kind": row.kind,
+                    "counts": row.counts,
+                    "bytes": row.payload_bytes,
+                    "ratio": row.ratio,
+                }
                 for row in self.rows
             ],
         }
@@ -147,23 +166,23 @@ def measure_size(config: SizeConfig, progress: Progress | None = None) -> SizeRe
         A file that is not there or cannot be read.
     """
     dense = _raw(config.dense, "<f4")
-    jobs: list[tuple[str, str, Callable[[], int]]] = [
-        ("dense float32", "weights", partial(len, dense)),
-        ("dense float16", "weights", partial(len, _raw(config.dense, "<f2"))),
+    jobs: list[tuple[str, str, Callable[[], int], Callable[[], str]]] = [
+        ("dense float32", "weights", partial(len, dense), _alone),
+        ("dense float16", "weights", partial(len, _raw(config.dense, "<f2")), _alone),
     ]
     variants = {"dense": dense, "pruned": _raw(config.pruned, "<f4")}
     for name, data in variants.items():
         for tool, compressor in _COMPRESSORS.items() if data else ():
-            jobs.append((f"{name} float32, {tool}", "weights", partial(_compressed_bytes, compressor, data)))
-    jobs += [(label, "file", partial(_file_bytes, path)) for label, path in config.files]
+            jobs.append((f"{name} float32, {tool}", "weights", partial(_compressed_bytes, compressor, data), _alone))
+    jobs += [(label, "file", partial(_file_bytes, path), partial(_file_kind, path)) for label, path in config.files]
     rows = []
-    for done, (label, kind, weigh) in enumerate(jobs):
+    for done, (label, kind, weigh, describe) in enumerate(jobs):
         if progress:
             progress(done, len(jobs), label)
         size = weigh()
         if size == 0:
             raise BenchError(f"{label}: found an empty file, allowed one with content")
-        rows.append(SizeRow(label, kind, size, len(dense) / size))
+        rows.append(SizeRow(label, kind, describe(), size, len(dense) / size))
     if progress:
         progress(len(jobs), len(jobs), "done")
     return SizeReport(len(dense), _count(config.dense), tuple(rows))
@@ -180,6 +199,21 @@ def _file_bytes(path: Path) -> int:
         raise BenchError(f"{path}: found no readable file ({error.strerror}), allowed an existing one") from error
 
 
+def _alone() -> str:
+    return "weights alone"
+
+
+def _file_kind(path: Path) -> str:
+    """What a whole file is, in words."""
+    if path.suffix == ".onnx":
+        from bench.graph import decodes_itself, read_model
+
+        coded = decodes_itself(read_model(path))
+        return "whole file: ONNX that decodes its weights at load" if coded else "whole file: ONNX, weights as they are"
+    kinds = {".dcz": "whole file: packed, to be unpacked or exported", ".c": "whole file: C source, not yet compiled"}
+    return kinds.get(path.suffix, "whole file")
+
+
 def render_size(report: SizeReport) -> "Table":
     """The report as a rich table."""
     from rich.table import Table
@@ -190,7 +224,6 @@ def render_size(report: SizeReport) -> "Table":
     table.add_column("bytes", justify="right")
     table.add_column("ratio", justify="right")
     for row in report.rows:
-        counts = "whole file" if row.kind == "file" else "weights alone"
         style = "bold" if row.kind == "file" else None
-        table.add_row(row.label, counts, f"{row.payload_bytes:,}", f"{row.ratio:.2f}×", style=style)
+        table.add_row(row.label, row.counts, f"{row.payload_bytes:,}", f"{row.ratio:.2f}×", style=style)
     return table

@@ -51,11 +51,35 @@ def test_without_pruned_weights_there_are_no_pruned_lines(dense: dict[str, np.nd
 def test_json_and_table_say_the_same(dense: dict[str, np.ndarray]) -> None:
     report = measure_size(SizeConfig(files=(), dense=dense))
     rows = report.to_json()["rows"]
-    assert rows[0] == {"label": "dense float32", "kind": "weights", "bytes": 2440, "ratio": 1.0}
+    first = {"label": "dense float32", "kind": "weights", "counts": "weights alone", "bytes": 2440, "ratio": 1.0}
+    assert rows[0] == first
     console = Console(width=100, record=True, file=StringIO())
     console.print(render_size(report))
     text = console.export_text()
     assert all(f"{row['bytes']:,}" in text for row in rows)
+
+
+def test_every_row_says_what_its_bytes_are(tmp_path: Path, dense: dict[str, np.ndarray]) -> None:
+    coded = [helper.make_node("Gather", ["codebook", "codes"], ["w"]), helper.make_node("MatMul", ["x", "w"], ["y"])]
+    looked_up = [helper.make_node("Cast", ["x"], ["i"], to=7), helper.make_node("Gather", ["codebook", "i"], ["y"])]
+    stored = {"codebook": np.float32([1, 2]), "codes": np.int64([[0, 1], [1, 0]])}
+    for name, nodes in (("coded", coded), ("embedding", looked_up)):
+        ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, None) for end in "xy"]
+        tensors = [numpy_helper.from_array(array, label) for label, array in stored.items()]
+        onnx.save(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)), tmp_path / name)
+        (tmp_path / name).rename(tmp_path / f"{name}.onnx")
+    for name in ("m.dcz", "m.c", "m.tflite"):
+        (tmp_path / name).write_bytes(b"some")
+    names = ("m.dcz", "m.c", "m.tflite", "coded.onnx", "embedding.onnx")
+    report = measure_size(SizeConfig(files=tuple((name, tmp_path / name) for name in names), dense=dense))
+    assert {row.label: row.counts for row in report.rows if row.kind == "file"} == {
+        "m.dcz": "whole file: packed, to be unpacked or exported",
+        "m.c": "whole file: C source, not yet compiled",
+        "m.tflite": "whole file",
+        "coded.onnx": "whole file: ONNX that decodes its weights at load",
+        "embedding.onnx": "whole file: ONNX, weights as they are",
+    }
+    assert {row.counts for row in report.rows if row.kind == "weights"} == {"weights alone"}
 
 
 def test_weights_of_an_onnx_file_in_its_order(tmp_path: Path) -> None:
