@@ -1,15 +1,16 @@
 """Files and directories that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from compress.errors import CompressError
 
-__all__ = ["staged_directory", "write_whole"]
+__all__ = ["staged_directory", "write_together", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -20,15 +21,33 @@ def write_whole(path: Path, content: bytes) -> None:
     CompressError
         The place cannot be written; what stood there stays.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """As `write_whole`, for files that belong together: all are on the disk before the first takes its name.
+
+    Raises
+    ------
+    CompressError
+        One of the places cannot be written; what stood there stays.
+    """
+    beside = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}.part") for path in contents}
+    path = Path()
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        for path, content in contents.items():
+            with beside[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in contents:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        for path in contents:
+            beside[path].replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        for part in beside.values():
+            part.unlink(missing_ok=True)
         raise CompressError(f"{path}: cannot be written ({error.strerror})") from error
 
 

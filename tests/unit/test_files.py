@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import CompressError
-from compress.files import staged_directory, write_whole
+from compress.files import staged_directory, write_together, write_whole
 
 
 def test_a_failed_block_leaves_nothing(tmp_path: Path) -> None:
@@ -66,3 +66,13 @@ def test_write_whole_replaces_and_leaves_no_rest(tmp_path: Path) -> None:
     with pytest.raises(CompressError) as caught:
         write_whole(tmp_path / "none" / "a", b"3")
     assert str(caught.value) == f"{tmp_path / 'none' / 'a'}: cannot be written (No such file or directory)"
+
+
+def test_files_that_belong_together_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    write_together({tmp_path / "a.c": b"1", tmp_path / "a.h": b"2"})
+    (tmp_path / "b.h").mkdir()
+    with pytest.raises(CompressError) as caught:
+        write_together({tmp_path / "a.c": b"3", tmp_path / "b.h": b"4"})
+    assert str(caught.value) == f"{tmp_path / 'b.h'}: cannot be written (Is a directory)"
+    assert [(path.name, path.read_bytes()) for path in sorted(tmp_path.glob("a*"))] == [("a.c", b"1"), ("a.h", b"2")]
+    assert len(list(tmp_path.iterdir())) == 3
