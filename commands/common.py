@@ -1,7 +1,9 @@
 """What the commands share: options that recur, how values are read and results printed."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
@@ -10,7 +12,21 @@ from compress.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["DataDir", "Files", "Json", "PackedFile", "Quiet", "parse_settings", "table_console", "whole_number"]
+__all__ = [
+    "DataDir",
+    "Files",
+    "Json",
+    "PackedFile",
+    "Quiet",
+    "comma_separated",
+    "documented",
+    "parse_settings",
+    "table_console",
+    "whole_number",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 PackedFile = Annotated[Path, typer.Argument(metavar="FILE", help="a packed file (.dcz)", show_default=False)]
 DataDir = Annotated[
@@ -22,6 +38,16 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[FILES]", help="runs, .dcz, .onnx or .c files", show_default="the newest run"),
 ]
+
+
+def documented(**parts: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Fill the places of a docstring, so that `--help` tells what a registry holds."""
+
+    def fill(function: Callable[P, R]) -> Callable[P, R]:
+        function.__doc__ = inspect.cleandoc(function.__doc__ or "").format(**parts)
+        return function
+
+    return fill
 
 
 def table_console() -> "Console":
@@ -45,6 +71,15 @@ def parse_settings(settings: list[str] | None) -> dict[str, str]:
             raise UsageError(f"set: found {setting!r}, allowed NAME=VALUE")
         values[name.replace("-", "_")] = value
     return values
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The parts of a list, without the spaces around them.
+
+    >>> comma_separated("onnx, c")
+    ('onnx', 'c')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def whole_number(option: str, text: str) -> int:

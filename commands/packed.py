@@ -1,13 +1,15 @@
 """Commands on a packed file: inspect, unpack, export, eval, verify."""
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from commands.common import DataDir, Json, PackedFile, Quiet, parse_settings, table_console
-from compress.recipe import known_name
+from commands.common import DataDir, Json, PackedFile, Quiet, documented, parse_settings, table_console
+from compress.names import known_name
+from export import TARGETS
 
 __all__ = ["evaluate", "export", "inspect", "unpack", "verify"]
 
@@ -47,7 +49,6 @@ def unpack(
     import jobs
     from compress.checkpoint import dump_weights
     from compress.files import write_whole
-    from export import TARGETS
 
     suffix = known_name("out", out.suffix, (".safetensors", ".onnx"))
     model = jobs.load_file(file)
@@ -57,21 +58,55 @@ def unpack(
         write_whole(out, dump_weights(model.weights()))
 
 
+def _target_option(target: str, name: str, *, metavar: str | None = None, default: str) -> Any:
+    option = TARGETS[target].options[name]
+    choices = f"{', '.join(option.choices)}: " if option.choices else ""
+    panel = f"Options of target {target}"
+    return typer.Option(help=f"{choices}{option.summary}", metavar=metavar, show_default=default, rich_help_panel=panel)
+
+
+@documented(targets="\n".join(f"{name}: {target.summary}" for name, target in TARGETS.items()))
 def export(
-    file: PackedFile,
-    target: Annotated[
-        str, typer.Option("--target", "-t", help="kind of file, see below", metavar="NAME", show_default=False)
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="a packed file (.dcz); for target c also an .onnx file", show_default=False
+        ),
     ],
+    target: Annotated[str, typer.Option("--target", "-t", help=", ".join(TARGETS), metavar="NAME", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="the file to write", metavar="FILE", show_default=False)],
+    functions: Annotated[bool | None, _target_option("onnx", "functions", default="functions")] = None,
+    max_load_memory: Annotated[
+        str | None, _target_option("onnx", "max_load_memory", metavar="SIZE", default="8 × dense, 16 MiB at least")
+    ] = None,
+    weights: Annotated[str | None, _target_option("c", "weights", metavar="NAME", default="float")] = None,
+    unroll: Annotated[str | None, _target_option("c", "unroll", metavar="NAME", default="some")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="an option of the target, repeatable", metavar="NAME=VALUE")
     ] = None,
 ) -> None:
-    """Write a packed file as a deployable file of another kind."""
+    """Write a packed file as a deployable file of another kind.
+
+    Targets:
+
+    {targets}
+
+    Examples:
+
+    compress export model.dcz --target onnx -o small.onnx
+    compress export model.dcz --target onnx --no-functions -o plain.onnx
+    compress export model.dcz --target c --weights codes -o net.c
+    compress export network.onnx --target c -o net.c
+    """
     import jobs
 
-    for path in jobs.export_file(file, target, out, parse_settings(settings)):
+    given = {"functions": functions, "max_load_memory": max_load_memory, "weights": weights, "unroll": unroll}
+    options = {**parse_settings(settings), **{name: value for name, value in given.items() if value is not None}}
+    exported = jobs.export_file(file, target, out, options)
+    for path in exported.files:
         print(path)
+    for remark in exported.remarks:
+        print(f"{target}: {remark}", file=sys.stderr)
 
 
 def evaluate(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.common import DataDir, Json, Quiet, parse_settings, table_console
+from commands.common import DataDir, Json, Quiet, comma_separated, parse_settings, table_console
 from compress.recipe import Recipe, load_recipe
 
 __all__ = ["recipe_option", "run"]
@@ -52,6 +52,14 @@ def run(
         typer.Option("--out", "-o", help="where the files go", metavar="DIR", show_default="runs/NAME"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda: where it is trained", metavar="NAME")] = "auto",
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            help="files to write beside model.dcz, by the names of compress export; one ONNX target, and others",
+            metavar="NAME,…",
+            show_default="onnx,c",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace an earlier run in the same place")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the recipe and stop")] = False,
     quiet: Quiet = False,
@@ -59,9 +67,10 @@ def run(
 ) -> None:
     """Train, prune, share, code, pack, verify and export a network.
 
-    Writes into DIR: model.dcz (the packed file), model.onnx (loads in stock
-    runtimes), dense.onnx and dense.safetensors (the network before compression),
-    recipe.yaml, report.json, report.png.
+    Writes into DIR: model.dcz (the packed file), model.onnx (the weights coded;
+    loads in stock runtimes), model.c and model.h (sparse C99, where the target
+    knows all operators), dense.onnx and dense.safetensors (the network before
+    compression), recipe.yaml, report.json, report.png.
 
     Example: compress run --sparsity 0.9 --bits 5
     """
@@ -96,6 +105,7 @@ def run(
             data_dir=data_dir,
             checkpoint=checkpoint,
             device=device,
+            targets=None if targets is None else comma_separated(targets),
             force=force,
             observer=observer,
         )

@@ -120,6 +120,8 @@ def run_lines(report: Mapping[str, Any]) -> list[str]:
     ]
     if steps:
         lines.append(f"held-out accuracy after each stage: {', '.join(steps)}")
+    for target, written in report.get("targets", {}).items():
+        lines += [f"target {target}: {remark}" for remark in written["remarks"]]
     return [*lines, f"seconds: {seconds}"]
 
 

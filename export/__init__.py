@@ -5,13 +5,35 @@ means. A target that cannot take a model raises `UnsupportedError` and names wha
 it does not know.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from export import c, onnx_coded, onnx_dense, onnx_fixed
+from export import c, onnx_coded, onnx_dense, onnx_fixed, onnx_memory
 
-__all__ = ["TARGETS", "Target"]
+__all__ = ["TARGETS", "Option", "Target"]
+
+
+def _nothing(*_: object, **__: object) -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option of a target, as text sees it.
+
+    Parameters
+    ----------
+    summary : str
+        What it does.
+    kind : type
+        Of the value that `dumps` takes: bool (yes or no), int (a size in bytes), or str (one of `choices`).
+    choices : sequence of str
+    """
+
+    summary: str
+    kind: type = str
+    choices: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +49,21 @@ class Target:
     dumps : callable
         `dumps(model, *, stem, **options)` gives the contents of every file by suffix. `stem` is the name of the
         file without its suffix, for targets that name things in their output after it.
-    options : mapping of str to str
-        Keyword of `dumps` → what it does and which values it takes.
+    options : mapping of str to Option
+        By keyword of `dumps`.
+    remarks : callable
+        `remarks(model, **options)` gives what a user should know about the files that `dumps` writes, a line each.
+    proto : callable or None
+        `proto(model, *, stem, **options)`: as `dumps`, of an ONNX ModelProto with plain weights; None for a target that
+        takes compressed models alone.
     """
 
     summary: str
     suffixes: tuple[str, ...]
     dumps: Callable[..., Mapping[str, bytes]]
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
+    remarks: Callable[..., tuple[str, ...]] = _nothing
+    proto: Callable[..., Mapping[str, bytes]] | None = None
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
@@ -43,18 +72,31 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             summary="one portable C99 file and header specialised to the nonzeros: fast, and fit for a microcontroller",
             suffixes=(".c", ".h"),
             dumps=c.dumps,
+            proto=c.emit,
             options={
-                "weights": "float, or codes: codebook and packed codes stay in flash and are decoded on the fly",
-                "unroll": "none: tables alone; some: convolutions written out where it pays; full: every weight",
+                "weights": Option(
+                    summary="as they are, or as codebook and packed codes, decoded on the fly: the smallest image",
+                    choices=c.WEIGHTS,
+                ),
+                "unroll": Option(
+                    summary="no weight written out as code, those of convolutions where it pays, or every one",
+                    choices=c.UNROLL,
+                ),
             },
         ),
         "onnx": Target(
             summary="ONNX with the weights Huffman-coded and decoded by standard operators at load: small, and stock",
             suffixes=(".onnx",),
             dumps=onnx_coded.dumps,
+            remarks=onnx_memory.remarks,
             options={
-                "functions": "yes or no: allow model-local functions, which keep the decoder of large networks short",
-                "max_load_memory": "bytes that decoding may take at load; by default 8 times the dense weights",
+                "functions": Option(
+                    summary="allow model-local functions, which keep the decoder of large networks short", kind=bool
+                ),
+                "max_load_memory": Option(
+                    summary="memory that decoding may take at load (40MB); layers that go past it get fixed widths",
+                    kind=int,
+                ),
             },
         ),
         "onnx-dense": Target(

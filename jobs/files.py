@@ -1,20 +1,22 @@
 """Jobs on a file that is there already: load, export, evaluate, verify."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.accuracy import Accuracy, measure_accuracy
 from compress import container
 from compress.datasets import canonical_data, load_dataset, normalise
-from compress.errors import CompressError, CorruptFileError, UsageError
-from compress.files import write_whole
+from compress.errors import CompressError, CorruptFileError, UnsupportedError, UsageError
+from compress.files import write_together
+from compress.names import known_name
 from compress.observer import Observer, Silent
-from compress.recipe import known_name
 from compress.representation import CompressedModel
+from compress.sizes import parse_size
 from export import TARGETS
 
-__all__ = ["evaluate_file", "export_file", "load_file", "onnx_input_shape", "read_file", "verify_file"]
+__all__ = ["Exported", "evaluate_file", "export_file", "load_file", "onnx_input_shape", "read_file", "verify_file"]
 
 _SILENT = Silent()
 
@@ -42,49 +44,89 @@ def load_file(path: Path) -> CompressedModel:
         raise CorruptFileError(f"{path}: {error}") from error
 
 
-def export_file(source: Path, target: str, destination: Path, options: Mapping[str, object]) -> tuple[Path, ...]:
-    """Write a packed file in the form of a target.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files that were written, and what a user should know about them, a line each."""
+
+    files: tuple[Path, ...]
+    remarks: tuple[str, ...]
+
+
+def export_file(source: Path, target: str, destination: Path, options: Mapping[str, object]) -> Exported:
+    """Write a packed file, or for some targets any ONNX file, in the form of a target.
 
     Parameters
     ----------
     source : Path
-        A .dcz file.
+        A .dcz file; an .onnx file where the target takes one, also one that decodes itself.
     target : str
         Key in TARGETS.
     destination : Path
         Gets the target's first suffix if it has none; a target's further files are written beside it.
     options : mapping of str to object
-        Options of the target.
+        Options of the target, as values or as text.
 
     Returns
     -------
-    tuple of Path
-        The files that were written.
+    Exported
 
     Raises
     ------
     CompressError
-        An unknown target, option or suffix; a packed file that is damaged; a network that the target cannot take.
+        An unknown target, option or suffix; a file that is damaged; a network that the target cannot take. Nothing
+        is written then.
     """
     known_name("target", target, TARGETS)
     chosen = TARGETS[target]
-    for name in options:
-        if name not in chosen.options:
-            raise UsageError(
-                f"option {name.replace('_', '-')}: not one of target {target}, "
-                f"allowed {', '.join(option.replace('_', '-') for option in chosen.options) or 'none'}"
-            )
+    values = {name: _option(target, name, value) for name, value in options.items()}
     if not destination.suffix:
         destination = destination.with_suffix(chosen.suffixes[0])
     if destination.suffix != chosen.suffixes[0]:
         raise UsageError(f"out: found suffix {destination.suffix!r}, allowed {chosen.suffixes[0]} for target {target}")
-    files = chosen.dumps(load_file(source), stem=destination.stem, **options)
-    written = []
-    for suffix, content in files.items():
-        path = destination.with_suffix(suffix)
-        write_whole(path, content)
-        written.append(path)
-    return tuple(written)
+    remarks: tuple[str, ...] = ()
+    if source.suffix == ".onnx":
+        if chosen.proto is None:
+            raise UsageError(
+                f"{source}: found an ONNX file, allowed a packed one (.dcz) for target {target}; "
+                f"'compress onnx {source} -o {destination}' codes the weights of any ONNX file"
+            )
+        files = _from_onnx(source, chosen.proto, destination.stem, values)
+    else:
+        model = load_file(source)
+        files, remarks = chosen.dumps(model, stem=destination.stem, **values), chosen.remarks(model, **values)
+    written = {destination.with_suffix(suffix): content for suffix, content in files.items()}
+    write_together(written)
+    return Exported(tuple(written), remarks)
+
+
+def _from_onnx(
+    source: Path, write: Callable[..., Mapping[str, bytes]], stem: str, options: Mapping[str, object]
+) -> Mapping[str, bytes]:
+    from compress.anyonnx.read import read_onnx
+    from jobs.plain import fold
+
+    model = read_onnx(source)
+    try:
+        return write(fold(model), stem=stem, **options)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{source}: {error}") from error
+
+
+def _option(target: str, name: str, value: object) -> object:
+    """The value of a target's option, read where it is text."""
+    options = TARGETS[target].options
+    shown = name.replace("_", "-")
+    if name not in options:
+        allowed = ", ".join(option.replace("_", "-") for option in options) or "none"
+        raise UsageError(f"option {shown}: not one of target {target}, allowed {allowed}")
+    if not isinstance(value, str):
+        return value
+    option = options[name]
+    if option.kind is int:
+        return parse_size(value, shown)
+    if option.kind is bool:
+        return known_name(shown, value, ("yes", "no")) == "yes"
+    return known_name(shown, value, option.choices)
 
 
 def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer: Observer = _SILENT) -> Accuracy:

@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,8 +24,8 @@ from compress.observer import Observer, Silent
 from compress.recipe import Recipe
 from compress.report import coding_bytes, layer_rows, rows_as_json
 from compress.representation import CompressedModel, CompressedTensor, DenseTensor
-from export import TARGETS
 from jobs.files import load_file
+from jobs.run_targets import check_targets, write_targets
 
 if TYPE_CHECKING:
     import torch
@@ -33,13 +33,10 @@ if TYPE_CHECKING:
 
     from compress.pipeline import Compression
 
-__all__ = ["DEFAULT_TARGET", "RUNS", "RunResult", "run", "same_model"]
+__all__ = ["RUNS", "RunResult", "run", "same_model"]
 
 RUNS = Path("runs")
 """Where runs go that are not told another place."""
-
-DEFAULT_TARGET = "onnx"
-"""Target of a run's `model.onnx`."""
 
 _SILENT = Silent()
 _TOLERANCE = 1e-5
@@ -62,6 +59,7 @@ def run(
     data_dir: Path | None = None,
     checkpoint: Path | None = None,
     device: str = "auto",
+    targets: Sequence[str] | None = None,
     force: bool = False,
     observer: Observer = _SILENT,
 ) -> RunResult:
@@ -78,6 +76,9 @@ def run(
         safetensors file of a trained network, in place of dense training.
     device : str
         auto, cpu or cuda: where it is trained.
+    targets : sequence of str, optional
+        What is written beside the packed file: one of the ONNX targets, from whose file accuracy is read, and others;
+        `jobs.run_targets.DEFAULT_TARGETS` by default, without C where very many weights are left.
     force : bool
         Replace an earlier run in the same place.
     observer : Observer
@@ -96,6 +97,8 @@ def run(
 
     destination = directory or RUNS / recipe.run_name()
     start = time.perf_counter()
+    if targets is not None:
+        check_targets(targets)
     chosen = choose_device(device)
     with staged_directory(destination, force=force, marker="report.json") as stage:
         dataset = load_dataset(recipe.data, data_dir)
@@ -113,7 +116,7 @@ def run(
         stages = {"load data": loaded - start, **{record.stage: record.seconds for record in compression.stages}}
         stages["pack and read back"] = time.perf_counter() - packed
         exported = time.perf_counter()
-        (stage / "model.onnx").write_bytes(TARGETS[DEFAULT_TARGET].dumps(reloaded, stem="model")[".onnx"])
+        written = write_targets(reloaded, targets, stage, observer)
         _write_dense(stage, graph, compression.dense)
         inputs, labels = normalise(dataset, dataset.test.images, network.input_shape), dataset.test.labels
         difference = _agreement(stage / "model.onnx", compression, inputs[:_EVALUATION_BATCH])
@@ -125,6 +128,7 @@ def run(
         }
         stages["test"] = time.perf_counter() - measured
         report = _report(recipe, compression, content, accuracy, difference)
+        report["targets"] = written
         report["files"] = {path.name: path.stat().st_size for path in sorted(stage.iterdir())}
         plotted = time.perf_counter()
         _plot(stage / "report.png", compression, report, content)

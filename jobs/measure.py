@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.energy import EnergyReport, measure_energy
+from bench.graph import decodes_itself, read_model
 from bench.latency import LatencyReport, measure_latency
-from bench.latency_values import BenchFile, LatencyConfig
+from bench.latency_values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig
 from bench.layers import layers_of_onnx, measure_layers
 from bench.layers_values import LayersConfig, LayersReport
 from bench.report import load_results, render_report
+from bench.runtimes import RUNTIMES
 from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
 from compress.files import write_whole
@@ -23,6 +25,7 @@ from compress.observer import Observer, Silent
 from export import TARGETS
 from jobs.files import load_file
 from jobs.full_run import RUNS
+from jobs.plain import fold
 
 __all__ = ["bench_energy", "bench_latency", "bench_layers", "bench_report", "bench_size", "newest_run"]
 
@@ -46,7 +49,7 @@ def newest_run() -> Path:
 
 
 def _expand(paths: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
-    """A run stands for those of its files that are named; every other path for itself."""
+    """A run stands for those of its files that are named, as far as it has them; every other path for itself."""
     files: list[Path] = []
     for path in paths or [newest_run()]:
         if path.is_dir():
@@ -61,6 +64,27 @@ def _expand(paths: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
         else:
             files.append(path)
     return tuple(dict.fromkeys(files))
+
+
+def _taken(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a run's files, those with a suffix that one of the chosen runtimes takes; all where none does."""
+    device = settings.get("device", "cpu")
+    chosen = tuple(settings.get("runtimes", ())) or DEFAULT_RUNTIMES.get(device, ())
+    if chosen == ("all",):
+        chosen = tuple(name for name, runtime in RUNTIMES.items() if device in runtime.devices)
+    suffixes = {suffix for name in chosen if name in RUNTIMES for suffix in RUNTIMES[name].suffixes}
+    return tuple(name for name in _RUNNABLE if Path(name).suffix in suffixes) or _RUNNABLE
+
+
+def _dense_weights(path: Path) -> Mapping[str, NDArray[np.float32]]:
+    """The float32 weights of an ONNX file; those that it decodes to, where it decodes itself."""
+    model = read_model(path)
+    if not decodes_itself(model):
+        return onnx_weights(path)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.name
+        plain.write_bytes(fold(model).SerializeToString())
+        return onnx_weights(plain)
 
 
 def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeReport:
@@ -83,7 +107,7 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     pruned: Mapping[str, NDArray[np.float32]] = load_file(packed).weights() if packed else {}
     beside = [files[0].with_name("dense.onnx"), *(path for path in files if path.suffix == ".onnx")]
     dense_file = next((path for path in beside if path.is_file()), None)
-    dense: Mapping[str, NDArray[np.float32]] = onnx_weights(dense_file) if dense_file else pruned
+    dense: Mapping[str, NDArray[np.float32]] = _dense_weights(dense_file) if dense_file else pruned
     if sum(a.size for a in dense.values()) != sum(a.size for a in pruned.values()):
         pruned = {}
     report = measure_size(
@@ -119,7 +143,7 @@ def bench_latency(
     CompressError, BenchError
         A file is missing or cannot be read, or a setting is outside what is allowed.
     """
-    files = _expand(paths, _RUNNABLE)
+    files = _expand(paths, _taken(settings))
     destination = out or files[0].with_name("latency.json")
     with _loadable(files) as contestants:
         report = measure_latency(
@@ -147,7 +171,7 @@ def bench_energy(
     CompressError, BenchError
         As `bench_latency`; also where no counter can be read, or the machine is busy.
     """
-    files = _expand(paths, _RUNNABLE)
+    files = _expand(paths, _taken(settings))
     destination = out or files[0].with_name("energy.json")
     with _loadable(files) as contestants:
         report = measure_energy(

@@ -42,6 +42,8 @@ def test_the_run_holds_its_files(run: Path) -> None:
     assert {
         "model.dcz",
         "model.onnx",
+        "model.c",
+        "model.h",
         "dense.onnx",
         "dense.safetensors",
         "recipe.yaml",
@@ -60,6 +62,11 @@ def test_the_report_counts_whole_files(run: Path, report: dict[str, Any]) -> Non
     assert sum(layer["kept"] for layer in report["layers"] if layer["weight_bits"]) == 6147
     assert report["test"]["file"]["total"] == 10_000
     assert report["onnx_difference"] <= 1e-5
+    assert report["files"]["model.onnx"] == (run / "model.onnx").stat().st_size < size + 4096 < 246_824
+    assert report["targets"] == {
+        "onnx": {"files": ["model.onnx"], "remarks": []},
+        "c": {"files": ["model.c", "model.h"], "remarks": []},
+    }
     assert set(report["seconds"]) >= {"train", "prune", "share", "tune", "export", "test", "whole run"}
 
 
@@ -118,15 +125,16 @@ def test_verify_tells_a_sound_file_from_a_damaged_one(command: Command, run: Pat
 
 def test_the_same_recipe_gives_the_same_bytes(command: Command, run: Path, tmp_path: Path) -> None:
     command("compress", "run", "--recipe", run / "recipe.yaml", "--out", tmp_path / "again", "--quiet", cwd=tmp_path)
-    for name in ("model.dcz", "model.onnx", "dense.safetensors", "recipe.yaml"):
+    for name in ("model.dcz", "model.onnx", "model.c", "model.h", "dense.safetensors", "recipe.yaml"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
 
 def test_a_checkpoint_replaces_dense_training(command: Command, run: Path, tmp_path: Path) -> None:
     done = command(
         "compress", "run", "--checkpoint", run / "dense.safetensors", *SMALL, "--sparsity=0.5", "--bits=conv=8,fc=3",
-        "--out", tmp_path / "out", "--json", cwd=tmp_path,
+        "--targets", "onnx-dense", "--out", tmp_path / "out", "--json", cwd=tmp_path,
     )  # fmt: skip
+    assert not (tmp_path / "out" / "model.c").exists()
     report = json.loads(done.stdout)
     assert "train" not in report["seconds"]
     assert [layer["weight_bits"] for layer in report["layers"] if layer["weight_bits"]] == [8, 8, 8, 3, 3]
@@ -139,6 +147,10 @@ def test_bench_size_sets_files_beside_everyday_formats(command: Command, run: Pa
     assert sizes["dense float32"] == 246_824
     assert sizes["dense float16"] == 123_412
     packed = next(size for label, size in sizes.items() if label.endswith("model.dcz"))
+    whole = {row["label"]: row["counts"] for row in rows if row["kind"] == "file"}
+    assert whole["model.onnx"] == "whole file: ONNX that decodes its weights at load"
+    assert whole["dense.onnx"] == "whole file: ONNX, weights as they are"
+    assert sizes["model.onnx"] == (run / "model.onnx").stat().st_size
     assert packed < min(size for label, size in sizes.items() if "xz" in label or "zstd" in label or "gzip" in label)
 
 
@@ -150,6 +162,19 @@ def test_bench_latency_keeps_raw_samples(command: Command, run: Path, tmp_path: 
     report = json.loads((tmp_path / "l.json").read_text("utf-8"))
     assert [m["label"] for m in report["measurements"]] == ["dense.onnx", "model.onnx"]
     assert all(m["status"] == "measured" and np.asarray(m["latency_ns"]).size == 20 for m in report["measurements"])
+
+
+def test_bench_latency_runs_the_c_file_of_a_run(command: Command, run: Path, tmp_path: Path) -> None:
+    command(
+        "bench", "latency", run, "--runtimes=onnxruntime,c", "--batch-size=1", "--iterations=20", "--rounds=4",
+        "--warm-up=2", "--out", tmp_path / "l.json", "--quiet", cwd=tmp_path,
+    )  # fmt: skip
+    report = json.loads((tmp_path / "l.json").read_text("utf-8"))
+    [found] = [m for m in report["measurements"] if m["runtime"] == "c"]
+    if found["status"] == "unavailable":
+        pytest.skip(found["reason"])
+    assert (found["label"], found["status"]) == ("model.c", "measured")
+    assert found["error"] <= 1e-5
 
 
 def _fails(done: CompletedProcess[str], code: int, *parts: str) -> None:
@@ -173,6 +198,8 @@ USAGE = [
     (("run", "--set", "epoch=1"), "recipe: found 'epoch'"),
     (("run", "--set", "epochs"), "set: found 'epochs', allowed NAME=VALUE"),
     (("run", "--device", "tpu"), "device: found 'tpu', allowed auto, cpu, cuda"),
+    (("run", "--targets", "c"), "targets: found c, allowed exactly one of onnx, onnx-dense, onnx-fixed, and others"),
+    (("run", "--targets", "onnx,cc"), "targets: found 'cc', allowed c, onnx, onnx-dense, onnx-fixed, nearest: c"),
     (("run", "--bts", "5"), "--bts"),
     (("rnu",), "run"),
     (("export", "x.dcz", "--target", "onx", "-o", "y.onnx"), "target: found 'onx'"),

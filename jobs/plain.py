@@ -1,0 +1,116 @@
+"""An ONNX model as operators over stored arrays: what does not depend on its input is computed here, by onnxruntime.
+
+A file that decodes itself becomes the dense network again, bit for bit: its decoder is run as it stands, model-local
+functions included, and nothing behind it is touched, fused or renamed.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compress.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["fold"]
+
+_RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
+"""Operators that are no constant although they read none but constants."""
+
+
+def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """The model without the nodes that do not depend on its input; their results become initialisers.
+
+    Parameters
+    ----------
+    model : ModelProto
+        Complete, with its weights; not changed. An initialiser that is also a graph input counts as constant.
+
+    Returns
+    -------
+    ModelProto
+        With the same input, outputs and remaining nodes. Functions that no node calls any more are gone.
+
+    Raises
+    ------
+    UnsupportedError
+        onnxruntime cannot compute the constants.
+    """
+    import onnx
+
+    live = {value.name for value in model.graph.input} - {item.name for item in model.graph.initializer}
+    moving: list[onnx.NodeProto] = []
+    still: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        depends = node.op_type in _RANDOM or not live.isdisjoint(_read(node))
+        (moving if depends else still).append(node)
+        live.update(node.output if depends else ())
+    made = {name for node in still for name in node.output if name}
+    wanted = {name for node in moving for name in _read(node)} | {value.name for value in model.graph.output}
+    results = _computed(model, still, sorted(made & wanted))
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    del plain.graph.node[:], plain.graph.initializer[:], plain.functions[:]
+    plain.graph.node.extend(moving)
+    plain.graph.initializer.extend(item for item in model.graph.initializer if item.name in wanted)
+    plain.graph.initializer.extend(results)
+    plain.functions.extend(_called(model, moving))
+    return plain
+
+
+def _read(node: "onnx.NodeProto") -> Iterator[str]:
+    """Names that a node reads, those that its subgraphs take from outside among them."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            for inner in graph.node:
+                yield from _read(inner)
+            yield from (value.name for value in graph.output)
+
+
+def _called(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]") -> "list[onnx.FunctionProto]":
+    """The functions that these nodes call, and those that they call in turn."""
+    open_nodes, names = list(nodes), set()
+    while open_nodes:
+        node = open_nodes.pop()
+        for function in model.functions:
+            key = (function.domain, function.name)
+            if key == (node.domain, node.op_type) and key not in names:
+                names.add(key)
+                open_nodes += function.node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                open_nodes += graph.node
+    return [function for function in model.functions if (function.domain, function.name) in names]
+
+
+def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: list[str]) -> "list[onnx.TensorProto]":
+    """What these nodes give under these names."""
+    import onnx
+    import onnxruntime
+
+    if not names:
+        return []
+    read = {name for node in nodes for name in _read(node)}
+    alone = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    alone.graph.name = "constants"
+    alone.graph.node.extend(nodes)
+    alone.graph.initializer.extend(item for item in model.graph.initializer if item.name in read)
+    alone.graph.sparse_initializer.extend(model.graph.sparse_initializer)
+    alone.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        results = session.run(names, {})
+    except Exception as error:  # onnxruntime raises a type of its own for every status
+        raise UnsupportedError(f"graph: its constants cannot be computed ({str(error).splitlines()[0]})") from error
+    for name, result in zip(names, results, strict=True):
+        if not isinstance(result, np.ndarray):
+            raise UnsupportedError(f"{name}: found a constant that is a {type(result).__name__}, allowed a tensor")
+    return [onnx.numpy_helper.from_array(result, name) for name, result in zip(names, results, strict=True)]

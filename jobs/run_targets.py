@@ -1,0 +1,78 @@
+"""What a run writes beside its packed file: the targets that were asked for, and why one of them was not written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.errors import UnsupportedError, UsageError
+from compress.names import known_name
+from compress.observer import Observer
+from compress.representation import CompressedModel, CompressedTensor
+from export import TARGETS
+
+__all__ = ["DEFAULT_TARGETS", "check_targets", "write_targets"]
+
+DEFAULT_TARGETS = ("onnx", "c")
+"""Targets of a run that is told none."""
+
+_MODEL = "model"
+_LARGE = 1_000_000
+"""Weights left from which on a run writes no C unless it is told to: the text would come to tens of megabytes."""
+
+
+def check_targets(names: Sequence[str]) -> None:
+    """Raise `UsageError` unless exactly one of these targets writes the `model.onnx` that accuracy is read from."""
+    for name in names:
+        known_name("targets", name, TARGETS)
+    onnx_targets = [name for name in names if ".onnx" in TARGETS[name].suffixes]
+    if len(onnx_targets) != 1 or len(set(names)) != len(names):
+        allowed = ", ".join(name for name, target in TARGETS.items() if ".onnx" in target.suffixes)
+        raise UsageError(f"targets: found {', '.join(names) or 'none'}, allowed exactly one of {allowed}, and others")
+
+
+def write_targets(
+    model: CompressedModel, names: Sequence[str] | None, directory: Path, observer: Observer
+) -> dict[str, Any]:
+    """Write a model in the form of every target as `model` and the target's suffixes.
+
+    Parameters
+    ----------
+    model : CompressedModel
+    names : sequence of str or None
+        As `check_targets` accepts them; None takes DEFAULT_TARGETS, without C for a network with very many weights.
+    directory : Path
+    observer : Observer
+        Gets a note for every remark.
+
+    Returns
+    -------
+    dict
+        By target: `files`, their names; `remarks`, lines, among them why nothing was written.
+
+    Raises
+    ------
+    UnsupportedError
+        The ONNX target cannot take the model. What another target cannot take is a remark.
+    """
+    found: dict[str, Any] = {}
+    for name in names or DEFAULT_TARGETS:
+        files, remarks = _written(model, name, asked=names is not None)
+        for suffix, content in files.items():
+            (directory / f"{_MODEL}{suffix}").write_bytes(content)
+        for remark in remarks:
+            observer.note(f"export {name}", remark)
+        found[name] = {"files": [f"{_MODEL}{suffix}" for suffix in files], "remarks": list(remarks)}
+    return found
+
+
+def _written(model: CompressedModel, name: str, *, asked: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
+    target = TARGETS[name]
+    kept = sum(tensor.csr.nnz for tensor in model.tensors if isinstance(tensor, CompressedTensor))
+    if name == "c" and not asked and kept > _LARGE:
+        return {}, (f"not written: {kept:,} weights are left, more than {_LARGE:,}; --targets onnx,c writes it",)
+    try:
+        return target.dumps(model, stem=_MODEL), target.remarks(model)
+    except UnsupportedError as error:
+        if ".onnx" in target.suffixes:
+            raise
+        return {}, (f"not written: {error}",)
