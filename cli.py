@@ -14,6 +14,8 @@ from compress.errors import CompressError
 
 __all__ = ["bench", "compress"]
 
+_INTERRUPTED = 130
+
 _COMPRESS: dict[str, dict[str, Callable[..., None]]] = {
     "Compress": {
         "run": run.run,
@@ -67,10 +69,12 @@ def _main(app: typer.Typer) -> NoReturn:
     except TyperException as error:
         _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130)
+        _fail("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    if code == _INTERRUPTED:  # typer turns Ctrl-C into the code alone
+        _fail("interrupted", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

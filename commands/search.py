@@ -220,7 +220,7 @@ def _show_search(result: "SearchResult") -> None:
 
     console, summary = table_console(), result.summary
     dense, chosen = summary["dense"]["held_out_percent"], summary["chosen"]
-    table = Table(title="The front of the short trials, and what was compressed in full")
+    table = Table(title="Short trials: the front; and what was compressed in full")
     for column in ("", "bytes", "held-out %", "to dense", "sparsity"):
         table.add_column(column, justify="left" if not column else "right")
     for kind, entries in (("short", summary["front"]), ("full", summary["finalists"])):
@@ -252,12 +252,12 @@ def _show_scan(directory: Path, found: "Scan") -> None:
     console = table_console()
     first = next(iter(found.layers.values()))
     for title, unit, values in (
-        ("Held-out accuracy, %, when one layer alone is pruned", "", [str(value) for value in first.pruned]),
-        ("Held-out accuracy, %, when one layer alone is shared", " bits", [str(value) for value in first.shared]),
+        ("One layer alone pruned: held-out %", "", [str(value) for value in first.pruned]),
+        ("One layer alone shared: held-out %", " bits", [str(value) for value in first.shared]),
     ):
         if not values:
             continue
-        table = Table(title=f"{title}; dense {found.dense:.2f}")
+        table = Table(title=title, caption=f"dense: {found.dense:.2f} %")
         table.add_column("layer")
         for column in ("weights", *(f"{value}{unit}" for value in values)):
             table.add_column(column, justify="right")

@@ -192,8 +192,10 @@ def test_what_was_compressed_in_full_before_is_not_again(full: list[int]) -> Non
     [
         (
             Goal(max_drop=0.0),
-            "max-drop: nothing stayed within 0 points of 99.00 %; the best had 98.50 % at 4,000 B; allow more, or "
-            "more trials",
+            (
+                "max-drop: nothing stayed within 0 points of 99.00 %; the best had 98.50 % at 4,000 B; "
+                "allow more, or more trials"
+            ),
         ),
         (Goal(target_bytes=10), "target-size: nothing came under 10 B; the smallest had 30 B"),
     ],
