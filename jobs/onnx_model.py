@@ -19,7 +19,7 @@ from compress.errors import CompressError, UsageError
 from compress.files import write_whole
 from compress.observer import Observer, Silent
 from export import onnx_model
-from export.decoder import Part
+from export.decoder import Part, default_memory
 from jobs.onnx_bias import Correction
 from jobs.onnx_bits import LEFT, choose_bits
 from jobs.onnx_probe import Probe, compare_outputs, digests_of, random_feeds, read_feeds, run_file
@@ -29,8 +29,6 @@ __all__ = ["compress_onnx"]
 
 _SILENT = Silent()
 _WORTH_IT = 0.95
-_BYTES_OF_ELEMENT = 32
-_LEAST_MEMORY = 16 << 20
 _MANY_VALUES = "more than 256 distinct values"
 _FIXED = "fixed width, for the memory at load"
 _ROUNDING = 1e-4
@@ -113,9 +111,7 @@ def compress_onnx(
             raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
         names = lift(model, [item.weight for item in coded])
         parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
-        elements = sum(part.size for part in parts)
-        allowed = max(_BYTES_OF_ELEMENT * elements, _LEAST_MEMORY)
-        allowed = allowed if settings.max_load_memory is None else settings.max_load_memory
+        allowed = default_memory(parts) if settings.max_load_memory is None else settings.max_load_memory
         write = partial(write_model, functions=settings.functions, max_load_memory=allowed, feeds=feeds, folder=folder)
         theirs = run_file(source, feeds, folder / "theirs.npz")
         written = write(model, parts)

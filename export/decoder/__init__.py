@@ -2,6 +2,6 @@
 
 from export.decoder.attach import attach
 from export.decoder.part import Part
-from export.decoder.plan import Plan, plan_of
+from export.decoder.plan import Plan, default_memory, plan_of
 
-__all__ = ["Part", "Plan", "attach", "plan_of"]
+__all__ = ["Part", "Plan", "attach", "default_memory", "plan_of"]

@@ -1,7 +1,7 @@
 """From decoded Huffman symbols to gaps and values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -11,35 +11,102 @@ from export.decoder.bundle import Bundle
 from export.decoder.tables import Segment, Streams
 from export.decoder.tensors import shift_rows, value_table, write_tensors
 
-__all__ = ["Decoded", "tensors_from_symbols"]
+__all__ = ["Lookup", "tensors_from_symbols"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Names of the decoded symbols.
+class Lookup:
+    """Gaps and values by decoded symbol: tables that all phases share, written when they are first needed.
 
     Parameters
     ----------
-    symbols : str
-        int32, at least as many as were coded; in their order.
+    builder : Builder
+    streams : Streams
+        One of those to decode: the tables are the same for all.
     rank_table : str or None
         int32, by symbol: its rank. None where the symbols are ranks.
-    table_slots : int
-        Entries of `rank_table` for one Huffman table.
     slots : int
-        All entries of `rank_table`.
-    together : int
-        Ranks that a symbol stands for: `rank_table` is [slots, 2] where it is 2.
+        Entries of `rank_table`.
+    table_slots : int
+        Those for one Huffman table.
+    column : bool
+        Symbols are int32 [n, 1] instead of [n].
     """
 
-    symbols: str
-    rank_table: str | None = None
-    table_slots: int = 0
-    slots: int = 0
-    together: int = 1
+    def __init__(
+        self,
+        builder: Builder,
+        streams: Streams,
+        rank_table: str | None = None,
+        *,
+        slots: int = 0,
+        table_slots: int = 0,
+        column: bool = False,
+    ) -> None:
+        self.column = column
+        self._builder = builder
+        self._streams = streams
+        self._rank_table = rank_table
+        self._slots = slots
+        self._table_slots = table_slots
+        self._ranks = streams.lengths().size
+        self._first = self._ranks - streams.gap_ranks
+        self._gap_table: str | None = None
+        self._plain: dict[str, str] = {}
+        self._padded: dict[str, str] = {}
+        self._shifted: dict[tuple[str, int], str] = {}
+        self._by_symbol: dict[tuple[str, int], str] = {}
+
+    def gaps(self, symbols: str) -> str:
+        """The gaps that `symbols` stand for."""
+        if self._gap_table is None:
+            gaps = self._streams.gaps()
+            narrow = gaps.astype(np.uint8 if gaps.max() < 256 else np.uint16)
+            self._gap_table = self._builder.cast(self._builder.constant(narrow), np.int32)
+            if self._rank_table is not None:
+                slots = self._streams.gap_tables() * self._table_slots
+                own = self._builder.slice(self._rank_table, 0, slots)
+                self._gap_table = self._builder.op("Gather", self._gap_table, own)
+        return self._builder.op("Gather", self._gap_table, symbols)
+
+    def values(self, bundle: Bundle, symbols: str, runs: Sequence[Segment]) -> str:
+        """The values of the codes of a bundle, by rank or by symbol, whichever takes less memory at load."""
+        table, by_rank = self._rank_table, symbols
+        dtype = bundle.dtype.name
+        deltas = {run.delta for run in runs}
+        direct = len(deltas) == 1 and bundle.count >= self._slots
+        if table is not None and not direct:
+            by_rank = self._builder.op("Gather", table, symbols)
+        if table is None or len(deltas) > 1:
+            own = [replace(run, delta=run.delta - self._streams.gap_ranks) for run in runs]
+            rows = shift_rows(self._builder, by_rank, own, column=self.column)
+            return self._builder.op("Gather", self._plain_table(dtype), rows)
+        [delta] = deltas
+        key = (dtype, delta)
+        if key not in self._shifted:
+            start = delta + self._first
+            self._shifted[key] = self._builder.slice(self._pad(dtype), start, start + self._ranks)
+        if not direct:
+            return self._builder.op("Gather", self._shifted[key], by_rank)
+        if key not in self._by_symbol:
+            self._by_symbol[key] = self._builder.op("Gather", self._shifted[key], table)
+        return self._builder.op("Gather", self._by_symbol[key], symbols)
+
+    def _plain_table(self, dtype: str) -> str:
+        if dtype not in self._plain:
+            self._plain[dtype] = value_table(self._builder, self._streams.values[dtype])
+        return self._plain[dtype]
+
+    def _pad(self, dtype: str) -> str:
+        """With zeros on both sides of the rows every shift by a part's delta can be cut out."""
+        if dtype not in self._padded:
+            zeros = self._builder.zeros((self._ranks,), np.dtype(dtype))
+            self._padded[dtype] = self._builder.op("Concat", zeros, self._plain_table(dtype), zeros, axis=0)
+        return self._padded[dtype]
 
 
-def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: Streams, decoded: Decoded) -> None:
+def tensors_from_symbols(
+    builder: Builder, bundles: Sequence[Bundle], streams: Streams, symbols: str, lookup: Lookup, first: int = 0
+) -> None:
     """Append the nodes that write every part of `bundles` under its name.
 
     Parameters
@@ -48,72 +115,21 @@ def tensors_from_symbols(builder: Builder, bundles: Sequence[Bundle], streams: S
     bundles : sequence of Bundle
     streams : Streams
         Made of these bundles.
-    decoded : Decoded
+    symbols : str
+        int32, at least as many as were coded; in their order.
+    lookup : Lookup
+    first : int
+        Place of the first of them in `symbols`.
     """
     gap_counts = [bundle.count if bundle.gaps else 0 for bundle in bundles]
-    starts = list(accumulate([*gap_counts, *(bundle.count for bundle in bundles)], initial=0))
-    gap_table = _gap_table(builder, streams, decoded) if streams.gap_ranks else ""
-    values = _Values(builder, streams, decoded)
+    starts = list(accumulate([*gap_counts, *(bundle.count for bundle in bundles)], initial=first))
     segment = sum(len(bundle.gaps) for bundle in bundles)
     for number, bundle in enumerate(bundles):
         own = sum(int(np.count_nonzero(counts)) for counts in bundle.group_counts)
         runs = streams.segments[segment : segment + own]
         segment += own
-        start, stop = (edge // decoded.together for edge in starts[len(bundles) + number :][:2])
-        symbols = builder.slice(decoded.symbols, start, stop)
+        codes = builder.slice(symbols, *starts[len(bundles) + number :][:2])
         gaps = None
         if bundle.gaps:
-            gaps = builder.op("Gather", gap_table, builder.slice(decoded.symbols, starts[number], starts[number + 1]))
-        write_tensors(builder, bundle, gaps, values.of(bundle, symbols, runs))
-
-
-class _Values:
-    """The values of codes, by rank or by symbol, whichever takes less memory at load."""
-
-    def __init__(self, builder: Builder, streams: Streams, decoded: Decoded) -> None:
-        self._builder = builder
-        self._decoded = decoded
-        self._ranks = streams.lengths().size
-        self._first = self._ranks - streams.gap_ranks
-        self._gap_ranks = streams.gap_ranks
-        self._plain = {dtype: value_table(builder, rows) for dtype, rows in streams.values.items()}
-        self._padded: dict[str, str] = {}
-        self._shifted: dict[tuple[str, int], str] = {}
-        self._by_symbol: dict[tuple[str, int], str] = {}
-
-    def of(self, bundle: Bundle, symbols: str, runs: Sequence[Segment]) -> str:
-        table, by_rank = self._decoded.rank_table, symbols
-        deltas = {run.delta for run in runs}
-        direct = len(deltas) == 1 and bundle.count >= self._decoded.slots
-        if table is not None and not direct:
-            by_rank = self._builder.op("Gather", table, symbols)
-        if table is None or len(deltas) > 1:
-            rows = shift_rows(self._builder, by_rank, [replace(run, delta=run.delta - self._gap_ranks) for run in runs])
-            return self._builder.op("Gather", self._plain[bundle.dtype.name], rows)
-        [delta] = deltas
-        key = (bundle.dtype.name, delta)
-        if key not in self._shifted:
-            start = delta + self._first
-            self._shifted[key] = self._builder.slice(self._pad(key[0]), start, start + self._ranks)
-        if not direct:
-            return self._builder.op("Gather", self._shifted[key], by_rank)
-        if key not in self._by_symbol:
-            self._by_symbol[key] = self._builder.op("Gather", self._shifted[key], table)
-        return self._builder.op("Gather", self._by_symbol[key], symbols)
-
-    def _pad(self, dtype: str) -> str:
-        """With zeros on both sides of the rows every shift by a part's delta can be cut out."""
-        if dtype not in self._padded:
-            zeros = self._builder.zeros((self._ranks,), np.dtype(dtype))
-            self._padded[dtype] = self._builder.op("Concat", zeros, self._plain[dtype], zeros, axis=0)
-        return self._padded[dtype]
-
-
-def _gap_table(builder: Builder, streams: Streams, decoded: Decoded) -> str:
-    gaps = streams.gaps()
-    narrow = gaps.astype(np.uint8 if gaps.max() < 256 else np.uint16)
-    by_rank = builder.cast(builder.constant(narrow), np.int32)
-    if decoded.rank_table is None:
-        return by_rank
-    slots = builder.slice(decoded.rank_table, 0, streams.gap_tables() * decoded.table_slots)
-    return builder.op("Gather", by_rank, slots)
+            gaps = lookup.gaps(builder.slice(symbols, starts[number], starts[number + 1]))
+        write_tensors(builder, bundle, gaps, lookup.values(bundle, codes, runs), column=lookup.column)

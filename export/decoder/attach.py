@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from compress.errors import UnsupportedError
 from export.decoder.builder import Builder
 from export.decoder.fixed import write_fixed
-from export.decoder.huffman import write_huffman, write_pairs
+from export.decoder.huffman import write_huffman
 from export.decoder.part import Part
 from export.decoder.plan import Plan, plan_of
 from export.decoder.tensors import write_halves
@@ -73,11 +73,9 @@ def attach(
         raise UnsupportedError(f"opset: found {opset}, allowed {_MIN_OPSET} or later (CumSum, ScatterElements)")
     domains = {item.domain for item in (*model.opset_import, *model.functions)}
     builder = Builder(opset, set(_names(model.graph)), domains)
-    if plan.huffman:
+    if plan.phases:
         spare = plan.max_load_memory - plan.memory
-        write_huffman(builder, plan.huffman, functions=functions, spare_memory=spare)
-    if plan.pairs:
-        write_pairs(builder, plan.pairs, functions=functions)
+        write_huffman(builder, plan.phases, functions=functions, spare_memory=spare)
     if plan.fixed:
         write_fixed(builder, plan.fixed)
     for part in parts:

@@ -1,6 +1,6 @@
 """Nodes and constants of an ONNX graph, written in as few bytes as the format allows."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import count, product
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,11 @@ class Builder:
         Names already in use anywhere in the surrounding model.
     domains : set of str
         Operator domains in use there; functions go into another one.
+
+    Attributes
+    ----------
+    ready : str or None
+        An int64 [1] that is 1, once the phase whose nodes are being appended may be folded; None in the first.
     """
 
     def __init__(self, opset: int, taken: Set[str], domains: Set[str] = frozenset()) -> None:
@@ -33,6 +38,7 @@ class Builder:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.functions: list[onnx.FunctionProto] = []
+        self.ready: str | None = None
         self._names = _short_names(taken)
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
@@ -87,18 +93,54 @@ class Builder:
         """A tensor of zeros that costs no bytes in the file; one that is not named is shared with its equals."""
 
         kind = np.dtype(dtype)
-        key = (kind.name, shape, b"zeros")
+        key = (f"{kind.name} zeros {self.ready}", shape, b"")
         if out is not None or key not in self._constants:
             value = tensor_proto("", np.zeros(1, kind))
             attributes = {} if kind == np.float32 else {"value": value}
-            name = self.op("ConstantOfShape", self.ints(list(shape), "int64"), out=out, **attributes)
+            dims = self.ints(list(shape), "int64")
+            dims = dims if self.ready is None else self.op("Mul", dims, self.ready)
+            name = self.op("ConstantOfShape", dims, out=out, **attributes)
             self._constants.setdefault(key, name)
         return self._constants[key] if out is None else out
 
-    def steps(self, at: Sequence[int], increments: Sequence[int], length: int) -> str:
-        """The staircase of int32 that rises by increments[i] at position at[i]."""
-        zeros, places = self.zeros((length,), np.int32), self.ints(list(at))
-        return self.cumsum(self.op("ScatterElements", zeros, places, self.ints(list(increments))))
+    def steps(self, at: Sequence[int], increments: Sequence[int], length: int, *, column: bool = False) -> str:
+        """The staircase of int32 that rises by increments[i] at position at[i]: [length], or [length, 1]."""
+        shape = (-1, 1) if column else (-1,)
+        places, rises = (self.ints(np.reshape(values, shape)) for values in (at, increments))
+        zeros = self.zeros((length, *shape[1:]), np.int32)
+        return self.cumsum(self.op("ScatterElements", zeros, places, rises))
+
+    def call(
+        self,
+        function: str,
+        inputs: Sequence[str],
+        write: Callable[["Builder", Sequence[str]], Sequence[str]],
+        outputs: int,
+    ) -> list[str]:
+        """Append a call of a model-local function and return the names of its outputs.
+
+        Parameters
+        ----------
+        function : str
+            The first call under this name defines it, in front of the function that it is called in; later ones have
+            as many inputs and outputs.
+        inputs : sequence of str
+        write : callable
+            Gets a builder and the inputs' names in the function, appends its nodes and returns the outputs' names.
+        outputs : int
+        """
+        from onnx import helper
+
+        if function not in (known.name for known in self.functions):
+            body = Builder(self.opset, set())
+            body.domain, body.functions = self.domain, self.functions
+            names = [body.name() for _ in inputs]
+            results = list(write(body, names))
+            imports = [helper.make_opsetid("", self.opset), helper.make_opsetid(self.domain, 1)]
+            self.functions.append(helper.make_function(self.domain, function, names, results, body.nodes, imports))
+        results = [self.name() for _ in range(outputs)]
+        self.nodes.append(helper.make_node(function, inputs, results, domain=self.domain))
+        return results
 
     def cumsum(self, value: str) -> str:
         return self.op("CumSum", value, self.ints(0))

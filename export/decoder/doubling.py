@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.coding.bits import pack
-from export.decoder.assemble import Decoded
 from export.decoder.builder import Builder
 from export.decoder.tables import Streams
 from export.decoder.words import lengths_of_ranks, narrow_words, rank_of_slot
@@ -26,8 +25,8 @@ def doubling_memory(symbols: int, bits: int) -> int:
     return 4 * bits * (16 + rounds) + 16 * symbols
 
 
-def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:
-    """Append the payload of `streams` and its decoder."""
+def decode_by_doubling(builder: Builder, streams: Streams) -> str:
+    """Append the payload of `streams` and its decoder; returns the ranks, int32 [symbols]."""
     lengths = streams.lengths()
     max_length = int(lengths.max())
     widths = lengths[streams.ranks]
@@ -54,7 +53,7 @@ def decode_by_doubling(builder: Builder, streams: Streams) -> Decoded:
         count *= 2
         if count < streams.ranks.size:
             following = builder.op("Gather", following, following)
-    return Decoded(builder.op("Gather", rank, starts))
+    return builder.op("Gather", rank, starts)
 
 
 def _table_bases(

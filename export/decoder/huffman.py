@@ -1,77 +1,75 @@
-"""Huffman-coded parts: the tables, the shortest way to follow their bitstream that fits the memory, the tensors."""
+"""Huffman-coded parts: their tables, the shortest way to follow their bitstream that fits the memory, the tensors."""
 
 from collections.abc import Sequence
 
-from export.decoder.assemble import tensors_from_symbols
+from export.decoder.assemble import Lookup, tensors_from_symbols
 from export.decoder.builder import Builder
 from export.decoder.bundle import bundles_of
 from export.decoder.doubling import decode_by_doubling, doubling_memory
-from export.decoder.lanes import decode_by_lanes, lanes_memory
+from export.decoder.lanes import Lanes, lanes_memory, words_memory
 from export.decoder.part import Part
+from export.decoder.phases import Piece, axis_of, next_phase
 from export.decoder.tables import streams_of
+from export.decoder.tensors import finish_tensor
 
-__all__ = ["PAIR_LENGTH", "huffman_memory", "may_be_paired", "worth_pairing", "write_huffman", "write_pairs"]
+__all__ = ["huffman_memory", "write_huffman"]
 
 _MAX_DOUBLING_BITS = 1 << 20
 """Doubling looks at every bit: a stream of a megabit takes a fifth of a second, lanes a fiftieth."""
 
-PAIR_LENGTH = 8
-"""Longest codeword where codes are decoded by twos: a window of both has 2**16 values."""
-
-_PAIRS_FROM = 1 << 15
-_PAIRS_TOGETHER = 1 << 19
-_PAIRS_TO_A_TABLE = 1 << 22
+_SMALL = 1 << 15
+_BYTES_OF_ROWS = 20
+"""For a code of several codebooks: its rank, the staircase that is added to it, the row."""
 
 
-def may_be_paired(part: Part) -> bool:
-    """Whether the codes of a part can be decoded by twos, which takes half the memory and more bits."""
-    whole = part.positions is None and len(part.codebooks) == 1 and part.size % 2 == 0
-    return whole and part.size >= _PAIRS_FROM and part.codebooks.shape[1] <= 128
+def huffman_memory(part: Part, *, functions: bool) -> int:
+    """Bytes of the intermediates that a part leaves while a runtime folds its decoder, words of the payload apart."""
+    symbols = part.codes.size * (1 if part.positions is None else 2)
+    value_bytes = part.codebooks.dtype.itemsize
+    memory = lanes_memory(symbols, functions=functions) + 8 * symbols + 2 * value_bytes * part.size
+    if len(part.codebooks) > 1 or part.size < _SMALL:
+        memory += _BYTES_OF_ROWS * part.codes.size
+    if part.positions is not None:
+        memory += (12 + value_bytes) * part.codes.size + value_bytes * part.size
+    return memory
 
 
-def huffman_memory(part: Part, bits: int, *, pairs: bool, functions: bool) -> int:
-    """Bytes of the intermediates that a part leaves while a runtime folds its decoder."""
-    words = 3 * bits // 2 if functions else 4 * bits
-    if pairs:
-        return 34 * part.size + words
-    if part.positions is None:
-        return 52 * part.size + words
-    return 96 * part.codes.size + words + 12 * part.size
-
-
-def write_huffman(builder: Builder, parts: Sequence[Part], *, functions: bool, spare_memory: int) -> None:
-    """Append the payload and the decoder of `parts`.
+def write_huffman(builder: Builder, phases: Sequence[Sequence[Piece]], *, functions: bool, spare_memory: int) -> None:
+    """Append the payload and the decoder of the parts whose pieces `phases` are.
 
     Parameters
     ----------
     builder : Builder
-    parts : sequence of Part
+    phases : sequence of sequence of Piece
     functions : bool
         Allow a model-local function where the stream is cut into lanes.
     spare_memory : int
         Bytes that doubling may take beyond what lanes take; doubling writes the smaller file.
     """
-    bundles = bundles_of(parts, huffman=True)
+    pieces = [[(piece, _part(builder, piece)) for piece in phase] for phase in phases]
+    bundles = [bundles_of([part for _, part in phase], huffman=True) for phase in pieces]
     streams = streams_of(bundles)
-    symbols, bits = streams.ranks.size, streams.bits()
-    more = doubling_memory(symbols, bits) - lanes_memory(symbols, bits, functions=functions)
-    if bits <= _MAX_DOUBLING_BITS and more <= spare_memory:
-        decoded = decode_by_doubling(builder, streams)
-    else:
-        longest = int(streams.lengths().max())
-        decoded = decode_by_lanes(builder, streams, functions=functions, max_length=longest)
-    tensors_from_symbols(builder, bundles, streams, decoded)
+    symbols, bits = streams[0].ranks.size, streams[0].bits()
+    lanes_take = lanes_memory(symbols, functions=functions) + words_memory(bits, functions=functions)[0]
+    more = doubling_memory(symbols, bits) - lanes_take
+    if len(phases) == 1 and bits <= _MAX_DOUBLING_BITS and more <= spare_memory:
+        ranks = decode_by_doubling(builder, streams[0])
+        tensors_from_symbols(builder, bundles[0], streams[0], ranks, Lookup(builder, streams[0]))
+        return
+    lanes = Lanes(builder, streams, functions=functions)
+    joined: dict[str, list[str]] = {}
+    for number, (phase, own, stream) in enumerate(zip(pieces, bundles, streams, strict=True)):
+        builder.ready = next_phase(builder, builder.ready) if number else None
+        slots, first = lanes.decode(stream.ranks.size)
+        tensors_from_symbols(builder, own, stream, slots, lanes.lookup, first)
+        for piece, part in phase:
+            if not piece.is_whole:
+                whole = piece.part
+                joined.setdefault(whole.name, []).append(part.name)
+                if piece.stop == whole.shape[axis_of(whole)]:
+                    finish_tensor(builder, whole, "Concat", joined.pop(whole.name), axis=axis_of(whole))
+    builder.ready = None
 
 
-def write_pairs(builder: Builder, parts: Sequence[Part], *, functions: bool) -> None:
-    """As `write_huffman`, for parts that may be paired and are worth the table of pairs (`worth_pairing`)."""
-    bundles = bundles_of(parts, huffman=True)
-    tables = max(1, min(4, sum(part.size for part in parts) // _PAIRS_TO_A_TABLE))
-    streams = streams_of(bundles, max_length=PAIR_LENGTH, max_tables=tables)
-    decoded = decode_by_lanes(builder, streams, functions=functions, max_length=PAIR_LENGTH, together=2)
-    tensors_from_symbols(builder, bundles, streams, decoded)
-
-
-def worth_pairing(parts: Sequence[Part]) -> bool:
-    """Whether there are codes enough for the five megabytes that the table of all pairs takes at load."""
-    return sum(part.size for part in parts) >= _PAIRS_TOGETHER
+def _part(builder: Builder, piece: Piece) -> Part:
+    return piece.part if piece.is_whole else piece.cut(builder.name())

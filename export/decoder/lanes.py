@@ -1,181 +1,211 @@
-"""The nodes that turn a Huffman bitstream into ranks in lanes: every step decodes one symbol of each lane.
+"""The nodes that turn a Huffman bitstream into slots of the tables in lanes: a step decodes one symbol of each lane.
 
 Symbol i belongs to lane i mod lanes and is decoded in step i div lanes, so that the
-steps' results, one behind the other, are the symbols in their order. The memory of
-the folded intermediates goes with the symbols (36 bytes each) and hardly with the
-bits, the bytes of the graph go with the steps, and a lane costs the byte that tells
-its length.
+steps' results, one behind the other, are the symbols in their order. A runtime that
+folds a node copies its inputs, and the hole that the copy of a long tensor leaves is
+too late for the next: so a few steps at a time fetch the words that their codewords
+may lie in, and each of them picks from these. The memory of the folded intermediates
+goes with the symbols, the bytes of the graph go with the steps, and a lane costs the
+byte that tells its length.
 """
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.coding.bits import pack
-from export.decoder.assemble import Decoded
+from export.decoder.assemble import Lookup
 from export.decoder.builder import Builder
-from export.decoder.tables import Streams
-from export.decoder.words import Words, lengths_of_ranks, narrow_words, pair_tables, rank_of_slot, wide_words
+from export.decoder.tables import Segment, Streams
+from export.decoder.words import Words, lengths_of_ranks, narrow_words, rank_of_slot, wide_words
 
-if TYPE_CHECKING:
-    import onnx
+__all__ = ["Lanes", "best_steps", "lanes_memory", "words_memory"]
 
-__all__ = ["best_steps", "decode_by_lanes", "lanes_memory"]
+_AT_ONCE = {True: 8, False: 4}
+"""Steps that share the words they fetched, with and without functions."""
 
-_BYTES_OF_STEP = {True: 36, False: 185}
-_MAX_STEPS = 64
-_MANY = 1 << 22
+_BYTES_OF_STEP = {True: 15, False: 200}
+_BYTES_OF_SYMBOL = {True: 53, False: 60}
+_MAX_STEPS = 128
+_MANY = 1 << 21
+_LEAST_LANES = 64
 
 
 def best_steps(symbols: int, *, functions: bool) -> int:
     """Number of steps at which the nodes and the lanes' lengths together take the fewest bytes."""
-    most = _MAX_STEPS if symbols >= _MANY else 2 * _MAX_STEPS
-    return int(np.clip(round((symbols / _BYTES_OF_STEP[functions]) ** 0.5), 1, most))
+    at_once = _AT_ONCE[functions]
+    fewest_bytes = int((symbols / _BYTES_OF_STEP[functions]) ** 0.5)
+    chosen = min(fewest_bytes, symbols // _LEAST_LANES, _MAX_STEPS if symbols < _MANY else 2 * _MAX_STEPS)
+    return int(max(at_once, chosen // at_once * at_once))
 
 
-def lanes_memory(symbols: int, bits: int, *, functions: bool) -> int:
-    """Bytes of the intermediates that `decode_by_lanes` leaves while a runtime folds it."""
-    return 48 * symbols + (3 * bits // 2 if functions else 4 * bits)
+def lanes_memory(symbols: int, *, functions: bool) -> int:
+    """Bytes of the intermediates that decoding symbols leaves while a runtime folds it, those of their words apart."""
+    return _BYTES_OF_SYMBOL[functions] * symbols
 
 
-def decode_by_lanes(
-    builder: Builder, streams: Streams, *, functions: bool, max_length: int, together: int = 1
-) -> Decoded:
-    """Append the payload and its decoder.
+def words_memory(bits: int, *, functions: bool) -> tuple[int, int]:
+    """Bytes that making the words of a payload leaves, and those that are kept until the last of them is read."""
+    return (7 * bits // 4, bits // 4) if functions else (4 * bits, 2 * bits)
+
+
+class Lanes:
+    """Decodes the streams of all phases, one after the other; they share their tables, payload and lanes.
 
     Parameters
     ----------
     builder : Builder
-    streams : Streams
+    streams : sequence of Streams
     functions : bool
-        Write a step once, as a model-local function, instead of once for every step.
-    max_length : int
-        Of the codewords of `streams`, or more.
-    together : int
-        Symbols that a step decodes in a lane, 1 or 2. With two, no segment has an odd count.
+        Write the steps once, as a model-local function, instead of as often as they are taken.
     """
-    lengths = streams.lengths()
-    unit_lengths, unit_codewords = _units(streams, together)
-    steps = best_steps(unit_lengths.size, functions=functions)
-    lanes = -(-unit_lengths.size // steps)
-    by_step = np.full(steps * lanes, -1, np.int32)
-    by_step[: unit_lengths.size] = np.arange(unit_lengths.size, dtype=np.int32)
-    by_lane = by_step.reshape(steps, lanes).T
-    order = by_lane[by_lane >= 0]
-    payload, _ = pack(unit_codewords[order], unit_lengths[order])
-    bits_of_lane = np.append(unit_lengths, np.uint8(0))[by_lane].sum(axis=1, dtype=np.int64)
-    del by_step, by_lane, order, unit_lengths, unit_codewords
 
-    # In the last step a lane that has no symbol left decodes what follows; its first bit has to be there.
-    words = (wide_words if functions else narrow_words)(builder, np.append(payload, np.uint8(0)))
-    length_of_rank = lengths_of_ranks(builder, lengths)
-    rank_table = rank_of_slot(builder, length_of_rank, max_length, len(streams.tables))
-    if together == 2:
-        rank_table, length_table = pair_tables(builder, rank_table, length_of_rank, max_length, len(streams.tables))
-    else:
-        length_table = builder.op("Gather", length_of_rank, rank_table)
-    window = together * max_length
-    position = _starts(builder, bits_of_lane)
-    slots = []
-    step = _Step(builder, window, words, length_table, functions=functions)
-    for base in _bases(builder, streams, window, steps, lanes, together):
-        position, slot = step.append(position, base)
-        slots.append(slot)
-    joined = builder.op("Concat", *slots, axis=0) if steps > 1 else slots[0]
-    return Decoded(joined, rank_table, 1 << window, len(streams.tables) << window, together)
-
-
-def _units(streams: Streams, together: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Length and bits of what a step decodes in a lane."""
-    lengths, codewords = streams.lengths()[streams.ranks], streams.codewords()[streams.ranks]
-    if together == 1:
-        return lengths, codewords
-    return lengths[::2] + lengths[1::2], codewords[::2] << lengths[1::2] | codewords[1::2]
-
-
-class _Step:
-    """Decodes the symbol that begins at every lane's position: window, slot in the tables, length, next position."""
-
-    def __init__(self, builder: Builder, max_length: int, words: Words, length_table: str, *, functions: bool) -> None:
+    def __init__(self, builder: Builder, streams: Sequence[Streams], *, functions: bool) -> None:
+        lengths = streams[0].lengths()
         self._builder = builder
-        self._shared = {
-            "words": words.name,
-            "lengths": length_table,
-            "step": builder.ints(words.step),
-            "shifts": builder.ints(words.shifts(max_length)),
-            "span": builder.ints(1 << max_length),
-        }
-        self._function = self._write_function() if functions else None
-
-    def append(self, position: str, base: str) -> tuple[str, str]:
-        """The next positions and the slots decoded here."""
-        if self._function is None:
-            return self._nodes(self._builder, position, base, self._shared)
-        from onnx import helper
-
-        outputs = [self._builder.name(), self._builder.name()]
-        inputs = [position, base, *self._shared.values()]
-        self._builder.nodes.append(helper.make_node(self._function, inputs, outputs, domain=self._builder.domain))
-        return outputs[0], outputs[1]
-
-    def _write_function(self) -> str:
-        from onnx import helper
-
-        if self._builder.functions:
-            return str(self._builder.functions[0].name)
-
-        body = Builder(self._builder.opset, set())
-        position, base = body.name(), body.name()
-        shared = {key: body.name() for key in self._shared}
-        outputs = self._nodes(body, position, base, shared)
-        imports = [helper.make_opsetid("", self._builder.opset)]
-        function: onnx.FunctionProto = helper.make_function(
-            self._builder.domain, "s", [position, base, *shared.values()], outputs, body.nodes, imports
+        self._functions = functions
+        self._max_length = int(lengths.max())
+        length_of_rank = lengths_of_ranks(builder, lengths)
+        rank_table = rank_of_slot(builder, length_of_rank, self._max_length, len(streams[0].tables))
+        slots = len(streams[0].tables) << self._max_length
+        self.lookup = Lookup(
+            builder, streams[0], rank_table, slots=slots, table_slots=1 << self._max_length, column=True
         )
-        self._builder.functions.append(function)
-        return function.name
+        ranks = np.concatenate([stream.ranks for stream in streams])
+        self._steps = best_steps(ranks.size, functions=functions)
+        self._lanes = -(-ranks.size // self._steps)
+        payload, bits_of_lane = self._pack(lengths[ranks], streams[0].codewords()[ranks])
+        words = (wide_words if functions else narrow_words)(builder, payload)
+        self._bases = self._bases_of([segment for stream in streams for segment in stream.segments])
+        self._shared = self._inputs(words, builder.op("Gather", length_of_rank, rank_table))
+        self._position = _starts(builder, bits_of_lane)
+        self._slots: list[str] = []
+        self._begin = 0
 
-    @staticmethod
-    def _nodes(builder: Builder, position: str, base: str, shared: dict[str, str]) -> tuple[str, str]:
-        word = builder.op("Gather", shared["words"], builder.op("Div", position, shared["step"]))
-        shift = builder.op("Gather", shared["shifts"], builder.op("Mod", position, shared["step"]))
-        window = builder.op("Mod", builder.op("Div", word, shift), shared["span"])
-        slot = builder.op("Add", window, base)
-        return builder.op("Add", position, builder.op("Gather", shared["lengths"], slot)), slot
+    def decode(self, count: int) -> tuple[str, int]:
+        """Append what decodes the next symbols.
+
+        Parameters
+        ----------
+        count : int
+
+        Returns
+        -------
+        slots : str
+            int32 [n, 1].
+        first : int
+            Place of the first of the symbols in it.
+        """
+        at_once, end = _AT_ONCE[self._functions], self._begin + count
+        if self._slots and self._builder.ready is not None:
+            self._position = self._builder.op("Expand", self._position, self._builder.ready)
+        while len(self._slots) * self._lanes < end:
+            done = len(self._slots)
+            self._position, *decoded = self._append(self._bases[done : done + at_once])
+            self._slots += decoded
+        first = self._begin // self._lanes
+        own = self._slots[first : -(-end // self._lanes)]
+        skipped, self._begin = self._begin - first * self._lanes, end
+        return self._builder.op("Concat", *own, axis=0) if len(own) > 1 else own[0], skipped
+
+    def _pack(
+        self, lengths: NDArray[np.uint8], codewords: NDArray[np.uint16]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The payload, lane behind lane, and the bits of every lane."""
+        by_step = np.full(self._steps * self._lanes, -1, np.int32)
+        by_step[: lengths.size] = np.arange(lengths.size, dtype=np.int32)
+        by_lane = by_step.reshape(self._steps, self._lanes).T
+        order = by_lane[by_lane >= 0]
+        payload, _ = pack(codewords[order], lengths[order])
+        bits_of_lane = np.append(lengths, np.uint8(0))[by_lane].sum(axis=1, dtype=np.int64)
+        # A lane that has no symbol left decodes what follows, and words are fetched ahead: they have to be there.
+        idle = -(-(by_lane.size - order.size) // self._lanes)
+        ahead = (idle + _AT_ONCE[self._functions]) * self._max_length // 8 + 4
+        return np.concatenate([payload, np.zeros(ahead, np.uint8)]), bits_of_lane
+
+    def _inputs(self, words: Words, length_table: str) -> list[str]:
+        """Inputs that all steps have: words, their length in bits, places, divisors, number of slots, lengths."""
+        builder = self._builder
+        farthest = (_AT_ONCE[self._functions] - 1) * self._max_length + words.step - 1
+        return [
+            words.name,
+            builder.ints(words.step),
+            builder.ints(np.arange(farthest // words.step + 1)),
+            builder.ints(words.shifts(self._max_length)),
+            builder.ints(1 << self._max_length),
+            length_table,
+        ]
+
+    def _append(self, bases: Sequence[str | None]) -> Sequence[str]:
+        """Append some steps; where there is one table, none of them is told its first slot."""
+        zero = self._builder.ints(0)
+        told = [base or zero for base in bases] if any(self._bases) else []
+        inputs = [self._position, *self._shared, *told]
+        write = partial(_steps, count=len(bases), functions=self._functions)
+        if not self._functions:
+            return write(self._builder, inputs)
+        return self._builder.call("s", inputs, write, 1 + len(bases))
+
+    def _bases_of(self, segments: Sequence[Segment]) -> list[str | None]:
+        """For every step the first slot of the table in force: None for zero, a scalar, or one for each lane."""
+        starts, table_from = [0], [segments[0].table]
+        position = 0
+        for segment in segments:
+            if segment.table != table_from[-1]:
+                starts.append(position)
+                table_from.append(segment.table)
+            position += segment.count
+        bases: list[str | None] = []
+        for step in range(self._steps):
+            first, last = step * self._lanes, (step + 1) * self._lanes
+            run = bisect_right(starts, first) - 1
+            inside = range(run + 1, bisect_left(starts, last))
+            base = table_from[run] << self._max_length
+            if not inside:
+                bases.append(self._builder.ints(base) if base else None)
+                continue
+            at = [starts[index] - first for index in inside]
+            rises = [(table_from[index] - table_from[index - 1]) << self._max_length for index in inside]
+            if base:
+                at, rises = [0, *at], [base, *rises]
+            bases.append(self._builder.steps(at, rises, self._lanes, column=True))
+        return bases
+
+
+def _steps(builder: Builder, inputs: Sequence[str], *, count: int, functions: bool) -> list[str]:
+    """Some steps of all lanes: the positions behind them, and the slot that each step decoded."""
+    position, words, step, *shared = inputs[:7]
+    bases = [[base] for base in inputs[7:]] or [[]] * count
+    places, *others = shared
+    first = builder.op("Div", position, step)
+    fetched = builder.op("Gather", words, builder.op("Add", first, places))
+    offset = builder.op("Mod", position, step)
+    slots = []
+    for base in bases:
+        own = [offset, fetched, step, *others, *base]
+        slot, offset = builder.call("t", own, _step, 2) if functions else _step(builder, own)
+        slots.append(slot)
+    return [builder.op("Add", builder.op("Mul", first, step), offset), *slots]
+
+
+def _step(builder: Builder, inputs: Sequence[str]) -> list[str]:
+    """One step of all lanes: the slot in the tables, and the offset behind its codeword in the words fetched."""
+    offset, fetched, step, shifts, span, lengths, *base = inputs
+    word = builder.op("GatherElements", fetched, builder.op("Div", offset, step), axis=1)
+    shift = builder.op("Gather", shifts, builder.op("Mod", offset, step))
+    slot = builder.op("Mod", builder.op("Div", word, shift), span)
+    if base:
+        slot = builder.op("Add", slot, *base)
+    return [slot, builder.op("Add", offset, builder.op("Gather", lengths, slot))]
 
 
 def _starts(builder: Builder, bits_of_lane: NDArray[np.int64]) -> str:
-    """Bit position at which every lane starts."""
+    """Bit position at which every lane starts: int32 [lanes, 1]."""
     least = int(bits_of_lane.min())
     excess = bits_of_lane - least
     narrow = excess.astype(np.uint8 if excess.max() < 256 else np.uint16)
-    lengths = builder.op("Add", builder.cast(builder.constant(narrow), np.int32), builder.ints(least))
-    return builder.starts(lengths)
-
-
-def _bases(builder: Builder, streams: Streams, window: int, steps: int, lanes: int, together: int) -> list[str]:
-    """For every step the first slot of the table in force: a scalar, or one for each lane where a table ends within."""
-    starts, table_from = [0], [streams.segments[0].table]
-    position = 0
-    for segment in streams.segments:
-        if segment.table != table_from[-1]:
-            starts.append(position)
-            table_from.append(segment.table)
-        position += segment.count // together
-    bases = []
-    for step in range(steps):
-        first, last = step * lanes, (step + 1) * lanes
-        run = bisect_right(starts, first) - 1
-        inside = range(run + 1, bisect_left(starts, last))
-        base = table_from[run] << window
-        if not inside:
-            bases.append(builder.ints(base))
-            continue
-        at = [starts[index] - first for index in inside]
-        rises = [(table_from[index] - table_from[index - 1]) << window for index in inside]
-        if base:
-            at, rises = [0, *at], [base, *rises]
-        bases.append(builder.steps(at, rises, lanes))
-    return bases
+    stored = builder.constant(narrow, (narrow.size, 1))
+    return builder.starts(builder.op("Add", builder.cast(stored, np.int32), builder.ints(least)))

@@ -8,21 +8,23 @@ import numpy as np
 from compress.coding.huffman import code_lengths
 from export.decoder.bundle import code_bits, fixed_gaps, huffman_gaps, steps_of
 from export.decoder.fixed import fixed_memory
-from export.decoder.huffman import PAIR_LENGTH, huffman_memory, may_be_paired, worth_pairing
+from export.decoder.huffman import huffman_memory
+from export.decoder.lanes import words_memory
 from export.decoder.part import Part
+from export.decoder.phases import MOST_PHASES, Piece, phases_of
 from export.decoder.tables import MAX_LENGTH
 from export.decoder.words import MAX_EXACT
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "default_memory", "plan_of"]
 
 _LEAST_MEMORY = 16 << 20
 _MEMORY_FACTOR = 8
+_LEAST_BYTES_OF_WEIGHT = 16
 _BITS_OF_FORM = 1600
 _MAX_BITS = 1 << 31
 _MARGIN = 1.1
-_FRAGMENTED = 1.25
-_FRAGMENTED_PLAIN = 1.8
-"""Peak memory over the sum of the intermediates, as seen in onnxruntime; more where every step has its nodes."""
+_FRAGMENTED = 1.1
+"""Peak memory over the sum of the intermediates, as seen in onnxruntime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +33,27 @@ class Plan:
 
     Parameters
     ----------
-    huffman : tuple of Part
-        A codeword at a time.
-    pairs : tuple of Part
-        Two codewords at a time, none longer than 8 bits: less memory at load, some more bits.
+    phases : tuple of tuple of Piece
+        Parts whose codes, and gaps, are Huffman-coded; what a phase leaves behind at load is freed before the next.
     fixed : tuple of Part
     memory : int
-        Estimated bytes of the intermediates at load.
+        Estimated bytes of the intermediates at load, those of the largest phase.
     max_load_memory : int
         The bound that was kept or, where even fixed widths exceed it, missed.
     forced : tuple of str
         Names of the parts that are coded with fixed widths only to keep the bound, or the bit positions countable.
     """
 
-    huffman: tuple[Part, ...]
-    pairs: tuple[Part, ...]
+    phases: tuple[tuple[Piece, ...], ...]
     fixed: tuple[Part, ...]
     memory: int
     max_load_memory: int
     forced: tuple[str, ...]
+
+    @property
+    def huffman(self) -> tuple[Part, ...]:
+        """The parts that `phases` decode."""
+        return tuple({piece.part.name: piece.part for phase in self.phases for piece in phase}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,17 @@ class _Option:
     memory: int
 
 
+def default_memory(parts: Sequence[Part]) -> int:
+    """Bytes that decoding may take at load: eight times the decoded tensors, at least 16 MiB, 16 bytes for a weight.
+
+    Indices are int32, whatever they look up: a tensor of bytes cannot be decoded in eight times its size.
+    """
+    bytes_of_weight = [max(_MEMORY_FACTOR * part.codebooks.dtype.itemsize, _LEAST_BYTES_OF_WEIGHT) for part in parts]
+    return max(sum(part.size * own for part, own in zip(parts, bytes_of_weight, strict=True)), _LEAST_MEMORY)
+
+
 def plan_of(parts: Sequence[Part], *, huffman: bool, functions: bool, max_load_memory: int | None) -> Plan:
-    """Choose the smallest form of every part, and more modest ones for as many as the memory bound demands.
+    """Choose the smallest form of every part, and fixed widths for as many as the memory bound demands.
 
     Parameters
     ----------
@@ -69,69 +82,55 @@ def plan_of(parts: Sequence[Part], *, huffman: bool, functions: bool, max_load_m
     huffman : bool
         False codes everything with fixed widths.
     functions : bool
-        False is meant for runtimes that are exact only below 2**24, and keeps bit positions there.
+        False is meant for runtimes that fold in one pass and are exact only below 2**24: it decodes in one phase,
+        and keeps bit positions there.
     max_load_memory : int or None
-        None allows eight times the decoded tensors, and 16 MiB where that is less.
+        None allows `default_memory`.
     """
-    dense_bytes = sum(part.size * part.codebooks.dtype.itemsize for part in parts)
-    allowed = max(_MEMORY_FACTOR * dense_bytes, _LEAST_MEMORY) if max_load_memory is None else max_load_memory
-    paired = worth_pairing([part for part in parts if may_be_paired(part)])
-    options = [_options(part, huffman=huffman, paired=paired, functions=functions) for part in parts]
-    chosen = _choose(options, allowed, _MAX_BITS if functions else MAX_EXACT)
-    if not worth_pairing([option.part for option in chosen if option.kind == "pairs"]):
-        options = [[option for option in own if option.kind != "pairs"] for own in options]
-        chosen = _choose(options, allowed, _MAX_BITS if functions else MAX_EXACT)
-    by_kind = {
-        kind: tuple(option.part for option in chosen if option.kind == kind) for kind in ("huffman", "pairs", "fixed")
-    }
+    allowed = default_memory(parts) if max_load_memory is None else max_load_memory
+    options = [_options(part, huffman=huffman, functions=functions) for part in parts]
+    most_bits, most_phases = (_MAX_BITS, MOST_PHASES) if functions else (MAX_EXACT, 1)
+    place = [0] * len(options)
+    while True:
+        chosen = [own[index] for own, index in zip(options, place, strict=True)]
+        coded = [option for option in chosen if option.kind == "huffman"]
+        fixed = [option for option in chosen if option.kind == "fixed"]
+        bits = sum(option.bits for option in coded)
+        made, kept = (int(_FRAGMENTED * own) for own in words_memory(int(bits), functions=functions))
+        phases, memory = phases_of(
+            [option.part for option in coded],
+            [option.memory for option in coded],
+            beside=made + sum(option.memory for option in fixed),
+            kept=kept,
+            allowed=allowed,
+            most=most_phases,
+        )
+        steps = [index for index, own in enumerate(options) if place[index] + 1 < len(own)]
+        too_long = bits * _MARGIN > most_bits
+        if not too_long:
+            steps = [index for index in steps if options[index][1].memory < options[index][0].memory]
+        if not steps or (memory <= allowed and not too_long):
+            break
+        place[min(steps, key=lambda index: (_price(*options[index]), index))] += 1
     return Plan(
-        **by_kind,
-        memory=sum(option.memory for option in chosen),
+        phases=tuple(tuple(phase) for phase in phases),
+        fixed=tuple(option.part for option in fixed),
+        memory=memory,
         max_load_memory=allowed,
-        forced=tuple(part.name for part in by_kind["fixed"]) if huffman else (),
+        forced=tuple(option.part.name for option in fixed) if huffman else (),
     )
 
 
-def _choose(options: Sequence[Sequence[_Option]], allowed: int, most_bits: int) -> list[_Option]:
-    """Every part's first option; then the step that costs fewest bits for a byte of memory, until the bounds are kept.
-
-    The options of a part take more bits and less memory from one to the next.
-    """
-    place = [0] * len(options)
-
-    def price(index: int) -> float:
-        before, after = options[index][place[index] : place[index] + 2]
-        saved = before.memory - after.memory
-        return (after.bits - before.bits) / saved if saved > 0 else np.inf
-
-    chosen = [own[0] for own in options]
-    memory = sum(option.memory for option in chosen)
-    bits = sum(option.bits for option in chosen if option.kind != "fixed")
-    while memory > allowed or bits * _MARGIN > most_bits:
-        open_steps = [index for index, own in enumerate(options) if place[index] + 1 < len(own)]
-        if not open_steps:
-            break
-        index = min(open_steps, key=lambda index: (price(index), index))
-        if bits * _MARGIN <= most_bits and price(index) == np.inf:
-            break
-        before, after = options[index][place[index] : place[index] + 2]
-        place[index] += 1
-        memory += after.memory - before.memory
-        bits += (after.bits if after.kind != "fixed" else 0.0) - before.bits
-        chosen[index] = after
-    return chosen
+def _price(before: _Option, after: _Option) -> float:
+    """Bits that the second option costs for a byte of memory that it saves."""
+    saved = before.memory - after.memory
+    return (after.bits - before.bits) / saved if saved > 0 else np.inf
 
 
-def _options(part: Part, *, huffman: bool, paired: bool, functions: bool) -> list[_Option]:
+def _options(part: Part, *, huffman: bool, functions: bool) -> list[_Option]:
     forms = _forms(part)
-    options = [_best([_fixed(form) for form in forms])]
-    if huffman:
-        best = _best([_huffman(form, functions=functions) for form in forms])
-        if paired and may_be_paired(best.part):
-            pairs = _huffman(best.part, functions=functions, pairs=True)
-            options = [pairs, *options] if pairs.bits < options[0].bits else options
-        options = [best, *options]
-    return options
+    fixed = _best([_fixed(form) for form in forms])
+    return [_best([_huffman(form, functions=functions) for form in forms]), fixed] if huffman else [fixed]
 
 
 def _forms(part: Part) -> list[Part]:
@@ -146,16 +145,15 @@ def _best(options: Sequence[_Option]) -> _Option:
     return min(options, key=lambda option: option.bits + (_BITS_OF_FORM if option is not options[0] else 0))
 
 
-def _huffman(part: Part, *, functions: bool, pairs: bool = False) -> _Option:
+def _huffman(part: Part, *, functions: bool) -> _Option:
     counts = np.bincount(part.codes)
     present = counts[counts > 0]
-    lengths = code_lengths(present, PAIR_LENGTH if pairs else MAX_LENGTH)
+    lengths = code_lengths(present, MAX_LENGTH)
     bits = float((present * lengths).sum()) + 8 * present.size
     if part.positions is not None:
         bits += huffman_gaps(steps_of(part.positions), part.codebooks.shape[1])[1]
-    memory = huffman_memory(part, int(bits), pairs=pairs, functions=functions)
-    peak = (_FRAGMENTED if functions else _FRAGMENTED_PLAIN) * memory
-    return _Option("pairs" if pairs else "huffman", part, bits, int(peak))
+    memory = huffman_memory(part, functions=functions)
+    return _Option("huffman", part, bits, int(_FRAGMENTED * memory))
 
 
 def _fixed(part: Part) -> _Option:

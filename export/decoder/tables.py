@@ -48,7 +48,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Every symbol as its rank: the gaps of all bundles, then the codes of all bundles.
+    """Every symbol of a phase as its rank: the gaps of its bundles, then their codes. Phases share their tables.
 
     Parameters
     ----------
@@ -91,33 +91,42 @@ class Streams:
         return int(np.flatnonzero(sizes == self.gap_ranks)[0])
 
 
-def streams_of(bundles: Sequence[Bundle], *, max_length: int = MAX_LENGTH, max_tables: int = _MAX_TABLES) -> Streams:
-    """Choose tables and lengths for all symbols of `bundles` and rank them."""
+def streams_of(phases: Sequence[Sequence[Bundle]]) -> list[Streams]:
+    """Choose tables and lengths for all symbols of all bundles and rank them: one stream for every phase."""
+    bundles = [bundle for phase in phases for bundle in phase]
     gap_runs = [gaps for bundle in bundles for gaps in bundle.gaps]
     code_runs = [codes for bundle in bundles for codes in bundle.codes]
-    gap_choice, _ = _choose([np.bincount(run) for run in gap_runs], 16, max_tables)
-    code_choice = _choose_for_codes([np.bincount(run) for run in code_runs], max_tables)
-    gap_tables = _tables(gap_runs, gap_choice, max_length)
-    code_tables = _tables(code_runs, code_choice, max_length)
+    gap_choice, _ = _choose([np.bincount(run) for run in gap_runs], 16)
+    code_choice = _choose_for_codes([np.bincount(run) for run in code_runs])
+    gap_tables = _tables(gap_runs, gap_choice)
+    code_tables = _tables(code_runs, code_choice)
     tables = (*gap_tables, *code_tables)
     firsts = list(accumulate((table.symbols.size for table in tables), initial=0))
-    code_choice = [choice + len(gap_tables) for choice in code_choice]
     gap_ranks = firsts[len(gap_tables)]
-    segments = [Segment(run.size, choice, 0) for run, choice in zip(gap_runs, gap_choice, strict=True)]
     rows: dict[str, _Rows] = {}
-    choices = iter(code_choice)
-    for bundle in bundles:
-        own = rows.setdefault(bundle.dtype.name, _Rows(gap_ranks))
-        for part, counts, choice in zip(bundle.parts, bundle.group_counts, choices, strict=False):
-            for group in np.flatnonzero(counts):
-                row = own.row_of(part.codebooks[group], tables[choice].symbols)
-                segments.append(Segment(int(counts[group]), choice, row - firsts[choice]))
-    ranks = [
-        _ranks(run, tables[choice].symbols) + np.int32(firsts[choice])
-        for run, choice in zip([*gap_runs, *code_runs], [*gap_choice, *code_choice], strict=True)
-    ]
+    gap_choices, code_choices = iter(gap_choice), (choice + len(gap_tables) for choice in code_choice)
+    found = []
+    for phase in phases:
+        gaps: list[tuple[Segment, NDArray[np.int32]]] = []
+        codes: list[tuple[Segment, NDArray[np.int32]]] = []
+        for bundle in phase:
+            for run, choice in zip(bundle.gaps, gap_choices, strict=False):
+                ranks = _ranks(run, tables[choice].symbols) + np.int32(firsts[choice])
+                gaps.append((Segment(run.size, choice, 0), ranks))
+            own = rows.setdefault(bundle.dtype.name, _Rows(gap_ranks))
+            for part, run, counts, choice in zip(
+                bundle.parts, bundle.codes, bundle.group_counts, code_choices, strict=False
+            ):
+                ranks = _ranks(run, tables[choice].symbols) + np.int32(firsts[choice])
+                ends = np.cumsum(counts)
+                for group in np.flatnonzero(counts):
+                    row = own.row_of(part.codebooks[group], tables[choice].symbols)
+                    segment = Segment(int(counts[group]), choice, row - firsts[choice])
+                    codes.append((segment, ranks[ends[group] - counts[group] : ends[group]]))
+        segments, ranked = zip(*gaps, *codes, strict=True)
+        found.append((np.concatenate(ranked), segments))
     values = {dtype: own.array() for dtype, own in rows.items()}
-    return Streams(tables, gap_ranks, np.concatenate(ranks), tuple(segments), values)
+    return [Streams(tables, gap_ranks, ranks, segments, values) for ranks, segments in found]
 
 
 class _Rows:
@@ -143,17 +152,17 @@ class _Rows:
         return np.concatenate(self._values)
 
 
-def _choose_for_codes(histograms: Sequence[NDArray[np.int64]], max_tables: int) -> list[int]:
+def _choose_for_codes(histograms: Sequence[NDArray[np.int64]]) -> list[int]:
     """Shared tables cost a staircase of rows: as long as tables of their own are not dearer, everyone gets one."""
-    chosen, shared_bits = _choose(histograms, 8, max_tables)
-    if len(histograms) <= max_tables:
+    chosen, shared_bits = _choose(histograms, 8)
+    if len(histograms) <= _MAX_TABLES:
         own_bits = sum(_bits_of_table(histogram, 8) for histogram in histograms)
         if own_bits < shared_bits + _BITS_OF_STAIRCASE:
             return list(range(len(histograms)))
     return chosen
 
 
-def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int, max_tables: int) -> tuple[list[int], float]:
+def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int) -> tuple[list[int], float]:
     """Table of every histogram, and all bits: largest first, each joins where it costs least, or opens a table."""
     width = max((histogram.size for histogram in histograms), default=0)
     padded = [np.pad(histogram, (0, width - histogram.size)) for histogram in histograms]
@@ -166,7 +175,7 @@ def _choose(histograms: Sequence[NDArray[np.int64]], bits_of_symbol: int, max_ta
     for index in sorted(range(len(padded)), key=lambda i: (-int(padded[i].sum()), i)):
         own = padded[index]
         joined = [cost(total + own) - cost(total) + _BITS_OF_SWITCH for total in totals]
-        if not joined or (len(totals) < max_tables and cost(own) < min(joined)):
+        if not joined or (len(totals) < _MAX_TABLES and cost(own) < min(joined)):
             chosen[index] = len(totals)
             totals.append(own)
         else:
@@ -180,7 +189,7 @@ def _bits_of_table(counts: NDArray[np.int64], bits_of_symbol: int) -> float:
     return entropy_bits(counts) + bits_of_symbol * float(np.count_nonzero(counts))
 
 
-def _tables(runs: Sequence[NDArray[np.unsignedinteger]], choice: Sequence[int], max_length: int) -> list[Table]:
+def _tables(runs: Sequence[NDArray[np.unsignedinteger]], choice: Sequence[int]) -> list[Table]:
     tables = []
     for table in range(max(choice, default=-1) + 1):
         joined = np.concatenate([run for run, own in zip(runs, choice, strict=True) if own == table])
@@ -189,7 +198,7 @@ def _tables(runs: Sequence[NDArray[np.unsignedinteger]], choice: Sequence[int], 
         if symbols.size == 1:  # a codeword of no bits would leave a position where it is
             tables.append(Table(np.repeat(symbols, 2), np.ones(2, np.uint8)))
             continue
-        lengths = np.asarray(code_lengths(counts[symbols], max_length), dtype=np.uint8)
+        lengths = np.asarray(code_lengths(counts[symbols], MAX_LENGTH), dtype=np.uint8)
         order = np.lexsort((symbols, lengths))
         tables.append(Table(symbols[order], lengths[order]))
     return tables

@@ -12,12 +12,12 @@ from export.decoder.bundle import Bundle
 from export.decoder.part import Part
 from export.decoder.tables import Segment
 
-__all__ = ["as_half", "shift_rows", "value_table", "write_halves", "write_tensors"]
+__all__ = ["as_half", "finish_tensor", "shift_rows", "value_table", "write_halves", "write_tensors"]
 
 _BYTES_OF_HALVES = 64
 
 
-def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment]) -> str:
+def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment], *, column: bool = False) -> str:
     """Add every run's delta to its codes, which gives the rows of their values."""
     deltas = [run.delta for run in runs]
     if not any(deltas):
@@ -31,7 +31,7 @@ def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment]) -> str:
         if before != after
     ]
     at, rises = zip(*changes, strict=True)
-    return builder.op("Add", rows, builder.steps(at, rises, symbols[-1]))
+    return builder.op("Add", rows, builder.steps(at, rises, symbols[-1], column=column))
 
 
 def value_table(builder: Builder, table: NDArray[np.generic]) -> str:
@@ -65,7 +65,7 @@ def write_halves(builder: Builder, tensors: Mapping[str, NDArray[np.float32]]) -
     return set(halves)
 
 
-def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: str) -> None:
+def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: str, *, column: bool = False) -> None:
     """Write the tensors of a bundle: scatter the values along their gaps, cut them apart, give them their shapes.
 
     Parameters
@@ -76,29 +76,34 @@ def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: st
         int32 [codes], None where every element has a code.
     values : str
         One per code, of the bundle's type; of any shape where the bundle has one part and no gaps.
+    column : bool
+        Gaps and values are [codes, 1].
     """
-    from onnx import TensorProto
-
     if gaps is not None:
-        zeros = builder.zeros((bundle.elements,), bundle.dtype)
+        zeros = builder.zeros((bundle.elements, 1) if column else (bundle.elements,), bundle.dtype)
         values = builder.op("ScatterElements", zeros, builder.cumsum(gaps), values)
     pieces = [values]
     if len(bundle.parts) > 1:
-        names = [part.name if _is_flat(part) else None for part in bundle.parts]
+        names = [part.name if _is_flat(part) and not column else None for part in bundle.parts]
         pieces = builder.split(values, [part.size for part in bundle.parts], names)
     for part, piece in zip(bundle.parts, pieces, strict=True):
-        if _is_flat(part) and len(pieces) > 1:
+        if _is_flat(part) and not column and len(pieces) > 1:
             continue
-        steps: list[tuple[str, list[str], dict[str, Any]]]
-        steps = [("Reshape", [builder.ints(list(part.shape), "int64")], {})]
-        if part.order is not None:
-            steps.append(("Transpose", [], {"perm": list(part.order)}))
-        if part.element is not None:
-            steps.append(("Cast", [], {"to": TensorProto.DataType.Value(part.element)}))
-        value = piece
-        for number, (operator, inputs, attributes) in enumerate(steps, 1):
-            out = part.name if number == len(steps) else None
-            value = builder.op(operator, value, *inputs, out=out, **attributes)
+        finish_tensor(builder, part, "Reshape", [piece, builder.ints(list(part.shape), "int64")])
+
+
+def finish_tensor(builder: Builder, part: Part, operator: str, inputs: Sequence[str], **attributes: Any) -> None:
+    """Append the node that gives the elements of a part their shape; then their own order of axes and element type."""
+    from onnx import TensorProto
+
+    steps: list[tuple[str, dict[str, Any]]] = [(operator, attributes)]
+    if part.order is not None:
+        steps.append(("Transpose", {"perm": list(part.order)}))
+    if part.element is not None:
+        steps.append(("Cast", {"to": TensorProto.DataType.Value(part.element)}))
+    for number, (own, settings) in enumerate(steps, 1):
+        out = part.name if number == len(steps) else None
+        inputs = [builder.op(own, *inputs, out=out, **settings)]
 
 
 def _is_flat(part: Part) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.decoder.builder import Builder
 
-__all__ = ["MAX_EXACT", "Words", "lengths_of_ranks", "narrow_words", "pair_tables", "rank_of_slot", "wide_words"]
+__all__ = ["MAX_EXACT", "Words", "lengths_of_ranks", "narrow_words", "rank_of_slot", "wide_words"]
 
 MAX_EXACT = 1 << 24
 """Integers below are exact in float32."""
@@ -84,21 +84,3 @@ def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables:
     starts = builder.starts(widths)
     zeros = builder.zeros((tables << max_length,), np.int32)
     return builder.cumsum(builder.op("ScatterElements", zeros, starts, builder.op("Sign", starts)))
-
-
-def pair_tables(
-    builder: Builder, rank_table: str, length_of_rank: str, max_length: int, tables: int
-) -> tuple[str, str]:
-    """For every window of twice `max_length` bits the two ranks in it, int32 [slots, 2], and their length together."""
-    span, half = builder.ints(1 << 2 * max_length), builder.ints(1 << max_length)
-    slots = builder.op("Range", builder.ints(0), builder.ints(tables << 2 * max_length), builder.ints(1))
-    first = builder.op("Gather", rank_table, builder.op("Div", slots, half))
-    first_length = builder.op("Gather", length_of_rank, first)
-    shift = builder.op("Gather", builder.ints([1 << length for length in range(max_length + 1)]), first_length)
-    rest = builder.op("Mod", builder.op("Mul", builder.op("Mod", slots, span), shift), span)
-    base = builder.op("Mul", builder.op("Div", slots, span), half)
-    second = builder.op("Gather", rank_table, builder.op("Add", base, builder.op("Div", rest, half)))
-    length = builder.op("Add", first_length, builder.op("Gather", length_of_rank, second))
-    column = builder.ints([-1, 1], "int64")
-    columns = [builder.op("Reshape", rank, column) for rank in (first, second)]
-    return builder.op("Concat", *columns, axis=1), length

@@ -17,15 +17,42 @@ from export.decoder.builder import Builder
 from export.decoder.fixed import write_fixed
 from export.decoder.huffman import write_huffman
 from export.decoder.part import Part
+from export.decoder.phases import Piece, rows_of, unit_of
 
 Writer = Callable[[Builder, Sequence[Part]], None]
 
+
+def whole(parts: Sequence[Part]) -> list[list[Piece]]:
+    return [[Piece(part, 0, rows_of(part)) for part in parts]]
+
+
+def halves(parts: Sequence[Part]) -> list[list[Piece]]:
+    """Two phases for the first halves and the second halves, a third for what cannot be halved."""
+    phases: list[list[Piece]] = [[], [], []]
+    for part in parts:
+        rows = rows_of(part)
+        middle = rows // 2 // unit_of(part) * unit_of(part)
+        pieces = [Piece(part, 0, middle), Piece(part, middle, rows)] if middle else [Piece(part, 0, rows)]
+        decoded = [piece for piece in pieces if piece.cut("piece").codes.size]
+        if len(decoded) == 2:
+            phases[0].append(pieces[0])
+            phases[1].append(pieces[1])
+        else:
+            phases[2].append(Piece(part, 0, rows))
+    return [phase for phase in phases if phase]
+
+
+def huffman(
+    spread: Callable[[Sequence[Part]], list[list[Piece]]], *, functions: bool = True, spare_memory: int = -(1 << 40)
+) -> Writer:
+    return lambda builder, parts: write_huffman(builder, spread(parts), functions=functions, spare_memory=spare_memory)
+
+
 WAYS: dict[str, Writer] = {
-    "doubling": lambda builder, parts: write_huffman(builder, parts, functions=True, spare_memory=1 << 40),
-    "lanes": lambda builder, parts: write_huffman(builder, parts, functions=True, spare_memory=-(1 << 40)),
-    "lanes without functions": lambda builder, parts: write_huffman(
-        builder, parts, functions=False, spare_memory=-(1 << 40)
-    ),
+    "doubling": huffman(whole, spare_memory=1 << 40),
+    "lanes": huffman(whole),
+    "lanes in phases": huffman(halves),
+    "lanes without functions": huffman(whole, functions=False),
     "fixed": write_fixed,
 }
 

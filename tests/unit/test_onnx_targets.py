@@ -47,6 +47,7 @@ WAYS = {
     "onnx": ("onnx", {}),
     "onnx in lanes": ("onnx", {"max_load_memory": 2_300_000}),
     "onnx in lanes, plain nodes": ("onnx", {"max_load_memory": 2_300_000, "functions": False}),
+    "onnx in phases": ("onnx", {"max_load_memory": 1_300_000}),
     "onnx-fixed": ("onnx-fixed", {}),
 }
 
@@ -121,7 +122,7 @@ def test_plain_nodes_hold_no_function() -> None:
     model = compressed()
     with_functions = onnx.load_model_from_string(written(model, "onnx", max_load_memory=2_300_000))
     without = onnx.load_model_from_string(written(model, "onnx", max_load_memory=2_300_000, functions=False))
-    assert len(with_functions.functions) == 1
+    assert [function.name for function in with_functions.functions] == ["t", "s"]
     assert not without.functions
     assert {item.domain for item in without.opset_import} == {""}
 
@@ -129,18 +130,30 @@ def test_plain_nodes_hold_no_function() -> None:
 def test_past_the_memory_bound_layers_get_fixed_widths_and_the_plan_says_so() -> None:
     model = compressed()
     names = {part.name for part in parts_of(model)}
-    free = plan_of_model(model)
+    free = plan_of_model(model, functions=False)
     assert not free.forced
     assert {part.name for part in free.huffman} == names
     limit = free.memory - 20_000
-    bound = plan_of_model(model, max_load_memory=limit)
+    bound = plan_of_model(model, functions=False, max_load_memory=limit)
     assert bound.forced
     assert {part.name for part in bound.fixed} == set(bound.forced) < names
     nothing = plan_of_model(model, max_load_memory=0)
     assert set(nothing.forced) == names
-    [found] = session(written(model, "onnx", max_load_memory=limit)).run(None, {"input": images()})
+    content = written(model, "onnx", functions=False, max_load_memory=limit)
+    [found] = session(content).run(None, {"input": images()})
     [wanted] = session(written(model, "onnx-dense")).run(None, {"input": images()})
     assert found.tobytes() == wanted.tobytes()
+
+
+def test_past_the_memory_bound_a_network_is_decoded_in_phases() -> None:
+    model = compressed()
+    bound = plan_of_model(model, max_load_memory=1_300_000)
+    assert not bound.forced
+    assert len(bound.phases) == 4
+    assert bound.memory <= 1_300_000 < plan_of_model(model).memory
+    target, options = WAYS["onnx in phases"]
+    nodes = onnx.load_model_from_string(written(model, target, **options)).graph.node
+    assert [node.op_type for node in nodes].count("Scan") == 3
 
 
 @pytest.mark.parametrize("target", CODED)
