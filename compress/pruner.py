@@ -1,6 +1,6 @@
 """The stages that make a network smaller: merging neurons, and pruning in rounds with retraining between them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from compress.networks import Network, describe
 from compress.networks.module import build_module
 from compress.optimisers import learning_rate_factor
 from compress.prune import CRITERIA, Context
-from compress.prune.choice import choose_filters, choose_weights, count_rounds
+from compress.prune.choice import choose_filters, choose_weights
 from compress.prune.merge import merge_neurons, merge_point, most_similar
 from compress.prune.structure import filter_masks, remove_filters
 from compress.recipe import Recipe
@@ -72,20 +72,19 @@ class Pruner:
     def prune(self) -> None:
         """Prune in rounds to what the recipe asks for, and retrain after each; after the last one filters leave."""
         recipe = self._recipe
-        rounds = count_rounds(recipe)
-        for number in range(rounds):
-            last = number == rounds - 1
+        cuts = recipe.cut_epochs()
+        if cuts and cuts[0]:
+            self._retrain("prune 0", cuts[0])
+        for number, epoch in enumerate(cuts):
             self._choose(number)
-            self._trainer.observer.note("prune", f"round {number + 1}/{rounds}: {self._pruned_text()}")
-            if last and CRITERIA[recipe.criterion].removes:
+            self._trainer.observer.note("prune", f"round {number + 1}/{len(cuts)}: {self._pruned_text()}")
+            if number + 1 < len(cuts):
+                self._retrain(f"prune {number + 1}", cuts[number + 1] - epoch)
+        if cuts:
+            if CRITERIA[recipe.criterion].removes:
                 self._remove()
-            self._trainer.fit(
-                self.module,
-                "retrain" if last else f"prune {number + 1}",
-                recipe.retrain_epochs if last else recipe.round_epochs,
-                recipe.retrain_learning_rate,
-                rate=learning_rate_factor(recipe.annealing, recipe.rate_decay) if last else None,
-                constraint=self._under_masks(),
+            self._retrain(
+                "retrain", recipe.retrain_epochs, rate=learning_rate_factor(recipe.annealing, recipe.rate_decay)
             )
 
     def merge(self) -> None:
@@ -113,13 +112,17 @@ class Pruner:
                 network, weights_of(self.module, self.graph), recipe.merge_layer, first, second
             )
             self._rebuild(network, weights)
-            self._trainer.fit(
-                self.module,
-                f"merge {number}",
-                recipe.merge_epochs,
-                recipe.retrain_learning_rate,
-                constraint=self._under_masks(),
-            )
+            self._retrain(f"merge {number}", recipe.merge_epochs)
+
+    def _retrain(self, stage: str, epochs: int, rate: Callable[[int, int], float] | None = None) -> None:
+        self._trainer.fit(
+            self.module,
+            stage,
+            epochs,
+            self._recipe.retrain_learning_rate,
+            rate=rate,
+            constraint=self._under_masks(),
+        )
 
     def _choose(self, number: int) -> None:
         """Score what is left, and set the masks of this round."""

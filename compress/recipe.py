@@ -13,6 +13,7 @@ from compress.names import known_name
 from compress.networks.resolve import canonical_name
 from compress.optimisers import ANNEALINGS, OPTIMISERS
 from compress.prune import CRITERIA, SCHEDULES, SCOPES
+from compress.prune.schedules import cut_epochs
 from compress.recipe_fields import (
     Epochs,
     LearningRate,
@@ -25,6 +26,7 @@ from compress.recipe_fields import (
     parse_by_layer,
     within,
 )
+from compress.recipe_file import load_recipe
 from compress.share import INITIALISATIONS
 
 __all__ = ["DEFAULT_BITS", "Recipe", "known_name", "load_recipe", "parse_bits"]
@@ -32,7 +34,6 @@ __all__ = ["DEFAULT_BITS", "Recipe", "known_name", "load_recipe", "parse_bits"]
 DEFAULT_BITS = 5
 """Bits of a code where a recipe names other layers only."""
 
-_MAX_RECIPE_BYTES = 1 << 20
 _PATTERN_TOLERANCE = 1e-9
 
 
@@ -52,7 +53,9 @@ class Recipe(BaseModel):
     limit: Annotated[int, Field(ge=0)] = Field(
         0, description="use only so many training examples, held-out ones included; 0 for all"
     )
-    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = Field(128, description="examples a training step")
+    batch_size: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
+        128, description="examples a training step; a single one that is left over joins the last batch"
+    )
     shift: Annotated[int, Field(ge=0, le=64)] = Field(2, description="training images move by up to so many pixels")
     flip: bool = Field(False, description="mirror half of the training images, left and right")
     rotation: Annotated[float, Field(ge=0, le=180)] = Field(
@@ -95,8 +98,19 @@ class Recipe(BaseModel):
     schedule: Annotated[str, AfterValidator(one_of(SCHEDULES))] = Field(
         "cubic", description=f"how sparsity rises: {', '.join(SCHEDULES)}"
     )
-    rounds: Annotated[int, Field(ge=1, le=1000)] = Field(4, description="rounds of pruning")
+    rounds: Annotated[int, Field(ge=1, le=1000)] = Field(
+        4, description="rounds of pruning, a cut each; prune-end and prune-frequency tell them where both are given"
+    )
     round_epochs: Epochs = Field(1, description="epochs of retraining after every round but the last")
+    prune_begin: Epochs = Field(
+        0, description="epochs of retraining before the first cut, which is the only one of one-shot"
+    )
+    prune_end: Epochs = Field(
+        0, description="epochs of retraining before the last cut; 0 for what rounds and frequency give"
+    )
+    prune_frequency: Epochs = Field(
+        0, description="epochs of retraining between cuts; 0 to spread the rounds up to prune-end, else round-epochs"
+    )
     retrain_epochs: Epochs = Field(6, description="epochs of retraining after the last round")
     retrain_learning_rate: LearningRate = Field(0.03, description="highest learning rate of retraining")
     bits: Annotated[dict[str, int], BeforeValidator(parse_bits), AfterValidator(check_bits)] = Field(
@@ -136,7 +150,25 @@ class Recipe(BaseModel):
                 f"merge-neurons: found {self.merge_neurons} with merge-layer {self.merge_layer or 'not given'}, "
                 "allowed both or neither"
             )
+        self._check_cuts()
         return self
+
+    def _check_cuts(self) -> None:
+        """Raise `ValueError` where begin, end and frequency contradict each other, the rounds or their epochs."""
+        cuts = self._cuts()
+        default = {name: type(self).model_fields[name].default for name in ("rounds", "round_epochs")}
+        if self._cuts_once() or not (self.prune_end or self.prune_frequency):
+            return
+        if self.rounds not in (default["rounds"], len(cuts)):
+            raise ValueError(
+                f"rounds: found {self.rounds}, allowed {len(cuts)}, as prune-begin {self.prune_begin}, prune-end "
+                f"{self.prune_end} and prune-frequency {self.prune_frequency} make"
+            )
+        if self.round_epochs not in (default["round_epochs"], self.prune_frequency):
+            raise ValueError(
+                f"round-epochs: found {self.round_epochs} with prune-end {self.prune_end} and prune-frequency "
+                f"{self.prune_frequency}, allowed only without the two"
+            )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -192,6 +224,25 @@ class Recipe(BaseModel):
         """Threshold for a parameter in standard deviations; zero where none is given for it."""
         return by_layer(self.quality, name, shape, 0.0)
 
+    def cut_epochs(self) -> tuple[int, ...]:
+        """Epochs of retraining before every cut; none where nothing is pruned.
+
+        >>> Recipe().cut_epochs(), Recipe(prune_begin=1, prune_end=7, prune_frequency=3).cut_epochs()
+        ((0, 1, 2, 3), (1, 4, 7))
+        """
+        nothing = self.sparsity == 0 and not self.layer_sparsity and not self.quality
+        return () if nothing else self._cuts()
+
+    def _cuts_once(self) -> bool:
+        return len(SCHEDULES[self.schedule](self.sparsity, 2)) == 1
+
+    def _cuts(self) -> tuple[int, ...]:
+        if self._cuts_once():
+            return (self.prune_begin,)
+        return cut_epochs(
+            self.rounds, self.round_epochs, begin=self.prune_begin, end=self.prune_end, frequency=self.prune_frequency
+        )
+
     def pattern_counts(self) -> tuple[int, int]:
         """N and M of the pattern.
 
@@ -242,29 +293,3 @@ def _file_name(name: str) -> str:
     'lenet-5-activation-tanh-pool-average'
     """
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
-
-
-def load_recipe(path: Path) -> dict[str, Any]:
-    """Read the fields that a YAML file gives; `Recipe.of` checks them.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read, is no YAML, or is no flat mapping.
-    """
-    import yaml
-
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_RECIPE_BYTES + 1)
-        if len(content) > _MAX_RECIPE_BYTES:
-            raise UsageError(f"{path}: found more than {_MAX_RECIPE_BYTES} bytes, allowed a recipe")
-        fields = yaml.safe_load(content.decode("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(f"{path}: found no valid YAML ({first}), allowed a recipe") from error
-    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
-        raise UsageError(f"{path}: found no mapping of fields to values, allowed a recipe such as --dry-run prints")
-    return fields

@@ -13,16 +13,9 @@ from compress.prune.selection import select_above, select_each, select_globally,
 if TYPE_CHECKING:
     from compress.recipe import Recipe
 
-__all__ = ["choose_filters", "choose_weights", "count_rounds"]
+__all__ = ["choose_filters", "choose_weights"]
 
 _ROUNDING = 1e-9
-
-
-def count_rounds(recipe: "Recipe") -> int:
-    """How many rounds a recipe prunes in; none where it prunes nothing."""
-    if recipe.sparsity == 0 and not recipe.layer_sparsity and not recipe.quality:
-        return 0
-    return len(SCHEDULES[recipe.schedule](recipe.sparsity, recipe.rounds))
 
 
 def choose_weights(
@@ -48,7 +41,7 @@ def choose_weights(
         Masks for the sparsity of this round, or for its part of the quality.
     """
     if recipe.quality:
-        part = (number + 1) / count_rounds(recipe)
+        part = (number + 1) / len(recipe.cut_epochs())
         thresholds = {name: part * recipe.quality_of(name, array.shape) for name, array in scores.items()}
         return select_above(scores, thresholds)
     if recipe.pattern:
@@ -101,4 +94,4 @@ def _select(
 
 def _reached(recipe: "Recipe", sparsity: float, number: int) -> float:
     """Sparsity after a round on the way to the one that is asked for."""
-    return SCHEDULES[recipe.schedule](sparsity, recipe.rounds)[number]
+    return SCHEDULES[recipe.schedule](sparsity, len(recipe.cut_epochs()))[number]

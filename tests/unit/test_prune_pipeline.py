@@ -10,6 +10,7 @@ from compress.errors import UsageError
 from compress.graph import graph_of_zoo
 from compress.networks import describe
 from compress.networks.module import build_module
+from compress.observer import Observer, Silent
 from compress.pipeline import Compression, compress_network
 from compress.prune import CRITERIA, SCHEDULES, count_kept
 from compress.recipe import Recipe
@@ -18,8 +19,10 @@ from compress.training import Batches
 
 QUICK = {"rounds": 3, "round_epochs": 1, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01}
 
+_SILENT = Silent()
 
-def compress(network: str = "lenet-5", **changes: object) -> Compression:
+
+def compress(network: str = "lenet-5", *, observer: Observer = _SILENT, **changes: object) -> Compression:
     generator = torch.Generator().manual_seed(1)
     inputs, labels = torch.randn(64, 1, 32, 32, generator=generator), torch.arange(64) % 10
     torch.manual_seed(0)
@@ -28,6 +31,7 @@ def compress(network: str = "lenet-5", **changes: object) -> Compression:
         Recipe.of({**QUICK, **changes}),
         train=Batches(inputs, labels, 32, torch.Generator().manual_seed(2)),
         graph=graph_of_zoo(network),
+        observer=observer,
     )
 
 
@@ -60,6 +64,46 @@ def test_filters_are_pruned_to_the_exact_count_and_leave_where_they_should(crite
     else:
         assert result.model.graph.zoo == "lenet-5"
         assert shapes["f6.weight"] == (84, 120)
+
+
+class Notes(Silent):
+    """What is told of the pruning."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, stage: str, text: str) -> None:
+        if stage == "prune":
+            self.texts.append(text)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "sparsities"),
+    [
+        ("cubic", [0.5630, 0.7704, 0.8]),
+        ("incremental", [0.2667, 0.5333, 0.8]),
+        ("iterative", [0.4152, 0.6580, 0.8]),
+        ("one-shot", [0.8]),
+    ],
+)
+def test_cuts_are_made_from_begin_to_end_at_their_frequency(schedule: str, sparsities: list[float]) -> None:
+    notes = Notes()
+    fields = {"schedule": schedule, "sparsity": 0.8, "prune_begin": 1, "prune_end": 5, "prune_frequency": 2}
+    result = compress(observer=notes, rounds=4, **fields)
+    assert notes.texts == [
+        f"round {number}/{len(sparsities)}: sparsity {reached:.4f}" for number, reached in enumerate(sparsities, 1)
+    ]
+    trained = [("prune 0", 1)] + [(f"prune {n}", e) for n in range(1, len(sparsities)) for e in (1, 2)]
+    assert [(record.stage, record.epoch) for record in result.history] == [*trained, ("retrain", 1), ("tune", 1)]
+    assert sum(tensor.csr.nnz for tensor in coded(result).values()) == count_kept(61_470, 0.8)
+
+
+def test_the_same_cuts_told_in_another_way_give_the_same_weights() -> None:
+    one = compress(rounds=3, round_epochs=2)
+    other = compress(rounds=4, round_epochs=1, prune_end=4, prune_frequency=2)
+    assert [record.stage for record in one.history] == [record.stage for record in other.history]
+    for left, right in zip(one.model.tensors, other.model.tensors, strict=True):
+        assert left.dense().tobytes() == right.dense().tobytes()
 
 
 def test_the_gradient_is_taken_once_a_round_for_all_layers() -> None:

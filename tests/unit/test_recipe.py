@@ -26,6 +26,25 @@ from compress.recipe import Recipe, known_name, load_recipe, parse_bits
         ({"epochs": 1.5}, "epochs: found 1.5, allowed a whole number at least 0 and at most 10000"),
         ({"half": "perhaps"}, "half: found 'perhaps', allowed true or false"),
         ({"schedule": "cubik"}, "nearest: cubic"),
+        ({"prune_begin": 3, "prune_end": 2}, "prune-end: found 2 with prune-begin 3, allowed at least 3"),
+        (
+            {"prune_begin": 1, "prune_end": 6, "prune_frequency": 2},
+            "prune-end: found 6 with prune-begin 1 and prune-frequency 2, allowed the begin plus a multiple of it",
+        ),
+        ({"prune_end": 2}, "rounds: found 4 from prune-begin 0 to prune-end 2, allowed at most 3, one an epoch"),
+        (
+            {"prune_end": 2, "rounds": 1},
+            "rounds: found 1 from prune-begin 0 to prune-end 2, allowed at least 2, or no prune-end",
+        ),
+        (
+            {"prune_end": 6, "prune_frequency": 2, "rounds": 3},
+            "rounds: found 3, allowed 4, as prune-begin 0, prune-end 6 and prune-frequency 2 make",
+        ),
+        (
+            {"prune_frequency": 2, "round_epochs": 3},
+            "round-epochs: found 3 with prune-end 0 and prune-frequency 2, allowed only without the two",
+        ),
+        ({"prune_begin": -1}, "prune-begin: found -1, allowed a whole number at least 0 and at most 10000"),
         ({"network": "lenet5"}, "nearest: lenet-5"),
         ({"sparsty": 0.5}, "nearest: sparsity"),
     ],
@@ -44,6 +63,16 @@ def test_a_recipe_comes_back_from_its_yaml(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe.to_yaml(), "utf-8")
     assert Recipe.of(load_recipe(path)) == recipe
+
+
+def test_the_epochs_of_the_cuts() -> None:
+    assert Recipe().cut_epochs() == (0, 1, 2, 3)
+    assert Recipe(round_epochs=20, rounds=3).cut_epochs() == (0, 20, 40)
+    assert Recipe(prune_begin=2, prune_frequency=5, rounds=3).cut_epochs() == (2, 7, 12)
+    assert Recipe(prune_begin=2, prune_end=8, prune_frequency=3).cut_epochs() == (2, 5, 8)
+    assert Recipe(prune_end=9).cut_epochs() == (0, 3, 6, 9)
+    assert Recipe(schedule="one-shot", prune_begin=3, prune_end=9, prune_frequency=1, rounds=1).cut_epochs() == (3,)
+    assert Recipe(sparsity=0, prune_begin=3).cut_epochs() == ()
 
 
 def test_a_recipe_is_plain_json_and_frozen() -> None:
