@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from commands.common import Quiet
+from commands.common import Quiet, whole_number
 from compress.errors import UsageError
 
 __all__ = ["sweep"]
@@ -48,7 +48,7 @@ def sweep(
         directories[name] = Path(path)
     settings = Settings(
         workers=int(workers) if workers.isdecimal() else workers,
-        threads=int(threads) if threads.isdecimal() else 0,
+        threads=whole_number("threads", threads),
         device=device,
         data_dirs=directories,
         ray_address=ray_address,

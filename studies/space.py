@@ -6,6 +6,7 @@ and the layers' shares are found beside it, however many layers there are.
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,16 +24,19 @@ gives it; `bits LAYER`."""
 
 _LOWEST, _HIGHEST = 0.003, 0.5
 _DENSEST_LAYER = 0.9
-_SHARE = 1.5
-_MOST_BITS = 6
+_SHARE = 1.0
+_LEAST_BITS, _MOST_BITS = 2, 6
 _COLLAPSE = 30.0
-"""Points that a layer alone may lose in the scan, without retraining, by what is tried for it."""
+"""Points that a layer alone may lose in the scan, without retraining, by the sparsity that is tried for it."""
+
+_COARSE = 1.0
+"""The same by its bits: sharing is mended little by tuning, and worse where weights are pruned too."""
 
 _MENDED = 4.0
 """How much sparser a layer may be made than that, since retraining mends much of it."""
 
-_BY_MAGNITUDE = ((0.1, 5), (0.05, 4), (0.03, 4), (0.2, 5), (0.02, 3), (0.1, 4), (0.05, 3), (0.01, 3))
-_BY_SCAN = (1.0, 3.0, 0.3, 10.0)
+_BY_MAGNITUDE = ((0.1, 4), (0.05, 4), (0.03, 4), (0.07, 4), (0.2, 5), (0.02, 4), (0.05, 3), (0.01, 3))
+_BY_SCAN = (0.3, 1.0)
 _DECIMALS = 5
 
 
@@ -86,7 +90,7 @@ def space_of(
             for name in names
         ),
         lowest={_layer(name): (1 - _sparsest(found, name, _COLLAPSE)) / _MENDED for name in names},
-        fewest={_layer(name): _fewest(found, name, _COLLAPSE) for name in names},
+        fewest={_layer(name): _fewest(found, name, _COARSE) for name in names},
     )
     starts = [_around(space, density, dict.fromkeys(space.layers, bits)) for density, bits in _BY_MAGNITUDE]
     for place, tolerance in enumerate(_BY_SCAN):
@@ -112,7 +116,8 @@ def _sparsest(found: Scan, name: str, tolerance: float) -> float:
 
 def _fewest(found: Scan, name: str, tolerance: float) -> int:
     shared = found.layers[name].shared
-    return min((value for value, percent in shared.items() if percent >= found.dense - tolerance), default=_MOST_BITS)
+    borne = (value for value, percent in shared.items() if percent >= found.dense - tolerance)
+    return max(_LEAST_BITS, min(borne, default=_MOST_BITS))
 
 
 def _by_magnitude(space: Space, density: float) -> dict[str, float]:
@@ -137,13 +142,14 @@ def _around(
 
 
 def _as_scanned(space: Space, found: Scan, tolerance: float) -> dict[str, float]:
-    """Every layer as sparse, and in as few bits, as it alone bears with a loss of so many points."""
+    """Every layer as sparse as it alone bears with a loss of so many points, and in a bit more than it then needs."""
     wanted = {_layer(name): max(1 - _sparsest(found, name, tolerance), 0.005) for name in found.layers}
     sizes = [array.size for array in space.magnitudes]
     density = sum(wanted[layer] * size for layer, size in zip(space.layers, sizes, strict=True)) / sum(sizes)
     given = _by_magnitude(space, density)
     shares = {layer: math.log2(wanted[layer] / given[layer]) for layer in space.layers}
-    return _around(space, density, {_layer(name): _fewest(found, name, tolerance) for name in found.layers}, shares)
+    bits = {_layer(name): _fewest(found, name, tolerance) + 1 for name in found.layers}
+    return _around(space, density, bits, shares)
 
 
 def fields_of(space: Space, settings: Settings) -> dict[str, Any]:
@@ -192,9 +198,10 @@ def propose(space: Space, history: Sequence[tuple[Settings, float, float]], seed
         choices[f"share {layer}"] = FloatDistribution(-_SHARE, _SHARE)
         choices[f"bits {layer}"] = IntDistribution(space.fewest[layer], space.most(layer))
     draw = int(np.random.SeedSequence([seed, len(history)]).generate_state(1)[0])
-    study = optuna.create_study(
-        directions=["minimize", "maximize"], sampler=optuna.samplers.TPESampler(seed=draw, n_startup_trials=0)
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # before optuna 5 the estimator of all settings together is called experimental
+        sampler = optuna.samplers.TPESampler(seed=draw, n_startup_trials=0, multivariate=True)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for settings, cost, gain in history:
         study.add_trial(
             optuna.trial.create_trial(params=dict(settings), distributions=choices, values=[float(cost), float(gain)])

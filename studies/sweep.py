@@ -15,9 +15,11 @@ from typing import Any
 
 import jobs
 from compress.errors import CompressError, UsageError
+from compress.names import known_name
 from compress.observer import Observer, Silent
 from compress.recipe import Recipe
 from studies.axes import Point
+from studies.checks import check_points
 
 __all__ = ["Outcome", "Settings", "read_outcome", "run_point", "sweep"]
 
@@ -112,15 +114,26 @@ def sweep(
     Raises
     ------
     UsageError
-        Two points of one name, or a directory that holds the run of another recipe: nothing is run.
+        Two points of one name, a directory that holds the run of another recipe, or what `checks.check_points` finds:
+        nothing is run.
+    CompressError
+        A data set cannot be read: nothing is run. On a cluster that runs already every point tells by itself, since
+        its machines may have data that this one has not.
     """
     names = [point.name for point in points]
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None:
         raise UsageError(f"points: found {doubled} twice, allowed each once")
+    for name in settings.data_dirs:
+        known_name("data-dir", name, dict.fromkeys(point.recipe.data for point in points))
     complete = {point.name for point in points if _is_complete(point, directory)}
     waiting = [point for point in points if point.name not in complete]
-    directory.mkdir(parents=True, exist_ok=True)
+    if settings.ray_address is None:
+        check_points(waiting, settings.data_dirs, settings.device)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompressError(f"{directory}: cannot be written ({error.strerror})") from error
     if complete:
         observer.note("sweep", f"{len(complete)} of {len(points)} points are complete already")
     done = len(complete)

@@ -59,7 +59,12 @@ def _interrupted(home: Path, when: int) -> tuple[int, str]:
     environment = dict(os.environ, PYTHONPATH=str(ROOT), NO_COLOR="1")
     code = "import sys, cli; sys.argv[0] = 'compress'; cli.compress()"
     child = subprocess.Popen(
-        [sys.executable, "-c", code, *SEARCH], cwd=home, env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, *SEARCH],
+        cwd=home,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # where tests run in the background
     )
     deadline = time.monotonic() + 300
     while child.poll() is None and _trials(home / "found") < when and time.monotonic() < deadline:

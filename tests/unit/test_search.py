@@ -20,7 +20,7 @@ WEIGHTS = {
 SCAN = Scan(
     dense=99.0,
     layers={
-        "a.weight": LayerScan(weights=200, pruned={0.5: 98.9, 0.9: 20.0}, shared={1: 30.0, 3: 97.0, 8: 99.0}),
+        "a.weight": LayerScan(weights=200, pruned={0.5: 98.9, 0.9: 20.0}, shared={1: 30.0, 3: 98.2, 8: 99.0}),
         "b.weight": LayerScan(weights=800, pruned={0.5: 99.0, 0.9: 98.0}, shared={1: 98.5, 3: 98.9, 8: 99.0}),
     },
 )
@@ -83,7 +83,7 @@ def test_settings_at_their_middle_are_those_that_magnitude_gives() -> None:
 
 def test_the_scan_bounds_what_is_tried() -> None:
     assert SPACE.lowest == pytest.approx({"a": 0.5 / 4, "b": 0.1 / 4})
-    assert SPACE.fewest == {"a": 3, "b": 1}
+    assert SPACE.fewest == {"a": 3, "b": 2}
     for settings in SPACE.starts:
         assert settings["bits a"] >= 3
         assert Recipe.of(fields_of(SPACE, settings)).scope == "per-layer"
@@ -103,9 +103,9 @@ def test_proposals_depend_on_nothing_but_the_history_and_the_seed() -> None:
     pytest.importorskip("optuna")
     first, second = history(16), history(16)
     assert first == second
-    assert [settings for settings, *_ in first[:12]] == list(SPACE.starts)
-    later = [settings for settings, *_ in first[12:]]
-    assert len({str(settings) for settings in later}) == 4
+    assert [settings for settings, *_ in first[:10]] == list(SPACE.starts)
+    later = [settings for settings, *_ in first[10:]]
+    assert len({str(settings) for settings in later}) == 6
     assert propose(SPACE, first, 7) != propose(SPACE, first, 8)
     for settings in later:
         assert 0.003 <= settings["density"] <= 0.5
