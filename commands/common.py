@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "BatchSizes",
     "DataDir",
     "Files",
     "Json",
     "PackedFile",
     "Quiet",
+    "RawResults",
+    "Runtimes",
+    "Threads",
+    "TimedDevice",
     "comma_separated",
     "documented",
     "parse_settings",
@@ -37,6 +42,19 @@ Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on 
 Files = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[FILES]", help="runs, .dcz, .onnx or .c files", show_default="the newest run"),
+]
+Runtimes = Annotated[
+    str | None,
+    typer.Option(help="names, comma-separated, or all", metavar="NAMES", show_default="torch, onnxruntime, c"),
+]
+BatchSizes = Annotated[str, typer.Option(help="images a call, comma-separated", metavar="N,…")]
+Threads = Annotated[str, typer.Option(help="threads of every runtime", metavar="N")]
+TimedDevice = Annotated[str, typer.Option(help="cpu or cuda; never one in place of the other", metavar="NAME")]
+RawResults = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="JSON file for all raw samples", metavar="FILE", show_default="beside the first file"
+    ),
 ]
 
 

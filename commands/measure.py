@@ -7,23 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.common import Files, Json, Quiet, table_console, whole_number
+from commands.common import (
+    BatchSizes,
+    Files,
+    Json,
+    Quiet,
+    RawResults,
+    Runtimes,
+    Threads,
+    TimedDevice,
+    comma_separated,
+    table_console,
+    whole_number,
+)
 
 __all__ = ["energy", "latency", "layers", "report", "size"]
-
-Runtimes = Annotated[
-    str | None,
-    typer.Option(help="names, comma-separated, or all", metavar="NAMES", show_default="torch, onnxruntime, c"),
-]
-BatchSizes = Annotated[str, typer.Option(help="images a call, comma-separated", metavar="N,…")]
-Threads = Annotated[str, typer.Option(help="threads of every runtime", metavar="N")]
-Device = Annotated[str, typer.Option(help="cpu or cuda; never one in place of the other", metavar="NAME")]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out", "-o", help="JSON file for all raw samples", metavar="FILE", show_default="beside the first file"
-    ),
-]
 
 
 def size(files: Files = None, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -42,11 +40,11 @@ def latency(
     runtimes: Runtimes = None,
     batch_size: BatchSizes = "1,64",
     threads: Threads = "1",
-    device: Device = "cpu",
+    device: TimedDevice = "cpu",
     warm_up: Annotated[str, typer.Option(help="calls before the first counted one", metavar="N")] = "50",
     iterations: Annotated[str, typer.Option(help="counted calls", metavar="N")] = "1000",
     rounds: Annotated[str, typer.Option(help="rounds over which all contestants take turns", metavar="N")] = "20",
-    out: Out = None,
+    out: RawResults = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -60,10 +58,8 @@ def latency(
             files or [],
             out=out,
             observer=observer,
-            runtimes=_names(runtimes),
-            batch_sizes=_whole_numbers("batch-size", batch_size),
-            threads=whole_number("threads", threads),
-            device=device,
+            runtimes=comma_separated(runtimes or ""),
+            **_conditions(batch_size, threads, device),
             warm_up=whole_number("warm-up", warm_up),
             iterations=whole_number("iterations", iterations),
             rounds=whole_number("rounds", rounds),
@@ -80,7 +76,7 @@ def layers(
     ] = None,
     batch_size: BatchSizes = "1,64",
     threads: Threads = "1",
-    device: Device = "cpu",
+    device: TimedDevice = "cpu",
     crossover: Annotated[
         bool, typer.Option(help="look for the density at which sparse overtakes dense on this machine")
     ] = True,
@@ -100,9 +96,7 @@ def layers(
             files or [],
             out=out,
             observer=observer,
-            batch_sizes=_whole_numbers("batch-size", batch_size),
-            threads=whole_number("threads", threads),
-            device=device,
+            **_conditions(batch_size, threads, device),
             crossover=crossover,
         )
     _print(report, render_layers, as_json=as_json, quiet=quiet, written=written)
@@ -113,9 +107,9 @@ def energy(
     runtimes: Runtimes = None,
     batch_size: BatchSizes = "1,64",
     threads: Threads = "1",
-    device: Device = "cpu",
+    device: TimedDevice = "cpu",
     seconds: Annotated[str, typer.Option(help="how long every contestant runs", metavar="S")] = "10",
-    out: Out = None,
+    out: RawResults = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -130,10 +124,8 @@ def energy(
             seconds=float(whole_number("seconds", seconds)),
             out=out,
             observer=observer,
-            runtimes=_names(runtimes),
-            batch_sizes=_whole_numbers("batch-size", batch_size),
-            threads=whole_number("threads", threads),
-            device=device,
+            runtimes=comma_separated(runtimes or ""),
+            **_conditions(batch_size, threads, device),
         )
     _print(report, render_energy, as_json=as_json, quiet=quiet, written=written)
 
@@ -154,12 +146,13 @@ def report(
     print(jobs.bench_report(files or [], out))
 
 
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
-
-
-def _whole_numbers(option: str, text: str) -> tuple[int, ...]:
-    return tuple(whole_number(option, part.strip()) for part in text.split(","))
+def _conditions(batch_size: str, threads: str, device: str) -> dict[str, Any]:
+    """What all contestants are measured under."""
+    return {
+        "batch_sizes": tuple(whole_number("batch-size", part) for part in comma_separated(batch_size)),
+        "threads": whole_number("threads", threads),
+        "device": device,
+    }
 
 
 def _print(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import Json, Quiet, table_console, whole_number
+from commands.common import Json, Quiet, table_console
+from compress.sizes import parse_size
 
 if TYPE_CHECKING:
     from compress.anyonnx.report import OnnxReport
@@ -34,7 +35,7 @@ def onnx(
         typer.Option(help="choose bits per tensor: largest output error, of the output's largest value", metavar="E"),
     ] = None,
     target_size: Annotated[
-        str | None, typer.Option(help="choose bits per tensor: bytes of the whole file", metavar="BYTES")
+        str | None, typer.Option(help="choose bits per tensor: size of the whole file, such as 16kB", metavar="SIZE")
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="inputs (.npz) to measure errors and correct biases on", metavar="FILE")
@@ -44,7 +45,8 @@ def onnx(
     ] = True,
     functions: Annotated[bool, typer.Option(help="allow a model-local function in the file")] = True,
     max_load_memory: Annotated[
-        str | None, typer.Option(help="bytes that decoding may take at load", metavar="BYTES", show_default="8 × dense")
+        str | None,
+        typer.Option(help="memory that decoding may take at load (40MB)", metavar="SIZE", show_default="8 × dense"),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -64,10 +66,10 @@ def onnx(
         lossless=lossless,
         granularity=granularity,
         max_error=max_error,
-        target_size=None if target_size is None else whole_number("target-size", target_size),
+        target_size=None if target_size is None else parse_size(target_size, "target-size"),
         bias_correction=bias_correction,
         functions=functions,
-        max_load_memory=None if max_load_memory is None else whole_number("max-load-memory", max_load_memory),
+        max_load_memory=None if max_load_memory is None else parse_size(max_load_memory, "max-load-memory"),
     )
     with Reporter(quiet=quiet) as watching:
         report = jobs.onnx_model.compress_onnx(source, out, settings, calibration=calibration, observer=watching)

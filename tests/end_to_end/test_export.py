@@ -170,3 +170,19 @@ def test_bench_size_weighs_a_coded_file_against_the_weights_that_it_decodes_to(c
         report = json.loads(command("bench", "size", place / "alone" / "n.onnx", "--json", cwd=place).stdout)
         assert report["dense_bytes"] == 246_824
         assert report["rows"][-1]["bytes"] == (place / name).stat().st_size
+
+
+def test_compress_onnx_reads_sizes_with_units(command: Command, place: Path) -> None:
+    done = command(
+        "compress", "onnx", "dense.onnx", "-o", "a.onnx", "--max-load-memory", "2.3MB", "--json", "--quiet", cwd=place
+    )
+    assert json.loads(done.stdout)["max_load_memory"] == 2_300_000
+    for option in ("--max-load-memory", "--target-size"):
+        done = command("compress", "onnx", "dense.onnx", "-o", "b.onnx", option, "lots", cwd=place, check=False)
+        assert (done.returncode, done.stderr) == (2, f"error: {option[2:]}: found 'lots', {SIZE}\n")
+    assert not (place / "b.onnx").exists()
+
+
+def test_bench_refuses_an_empty_list(command: Command, place: Path) -> None:
+    done = command("bench", "latency", "dense.onnx", "--batch-size", "", cwd=place, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: batch sizes: found [], allowed 1 and up\n")
