@@ -76,7 +76,13 @@ def run_point(recipe: Recipe, directory: Path, settings: Settings) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
-        jobs.run(recipe, directory=directory, data_dir=settings.data_dirs.get(recipe.data), device=settings.device)
+        jobs.run(
+            recipe,
+            directory=directory,
+            data_dir=settings.data_dirs.get(recipe.data),
+            device=settings.device,
+            targets=("onnx",),
+        )
     finally:
         torch.set_num_threads(before)
 
