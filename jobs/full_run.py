@@ -14,22 +14,21 @@ from numpy.typing import NDArray
 
 from bench.accuracy import Accuracy, measure_accuracy
 from compress import container
-from compress.checkpoint import dump_weights, read_weights
-from compress.datasets import Dataset, load_dataset, normalise
-from compress.errors import CompressError, DataError
+from compress.checkpoint import dump_weights
+from compress.datasets import normalise
+from compress.errors import CompressError
 from compress.files import staged_directory
 from compress.graph import Graph
-from compress.networks.resolve import ResolvedNetwork, resolve
 from compress.observer import Observer, Silent
 from compress.recipe import Recipe
 from compress.report import coding_bytes, layer_rows, rows_as_json
 from compress.representation import CompressedModel, CompressedTensor, DenseTensor
 from jobs.files import load_file
+from jobs.prepare import prepare
 from jobs.run_targets import check_targets, write_targets
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
 
     from compress.pipeline import Compression
 
@@ -93,21 +92,27 @@ def run(
         One of its kinds: bad data, a bad checkpoint, a place that cannot be written, training that diverges, or files
         that are not what was packed.
     """
-    from compress.pipeline import choose_device
+    from compress.pipeline import compress_network
 
     destination = directory or RUNS / recipe.run_name()
     start = time.perf_counter()
     if targets is not None:
         check_targets(targets)
-    chosen = choose_device(device)
     with staged_directory(destination, force=force, marker="report.json") as stage:
-        dataset = load_dataset(recipe.data, data_dir)
-        channels, height = dataset.train.images.shape[1:3]
-        network = resolve(recipe.network, classes=dataset.classes, channels=channels, size=height)
+        prepared = prepare(recipe, data_dir=data_dir, checkpoint=checkpoint, device=device)
+        dataset, network, graph = prepared.dataset, prepared.network, prepared.graph
+        begin = prepared.start()
         loaded = time.perf_counter()
-        module, graph = _build(network, recipe.seed)
-        given = _checked_checkpoint(checkpoint, graph) if checkpoint else None
-        compression = _compress(recipe, dataset, network.input_shape, module, graph, given, chosen, observer)
+        observer.note("train", _where(prepared.device))
+        compression = compress_network(
+            begin.module,
+            recipe,
+            train=begin.train,
+            held_out=begin.held_out,
+            graph=graph,
+            pretrained=prepared.weights is not None,
+            observer=observer,
+        )
         packed = time.perf_counter()
         content = container.dumps(compression.model)
         (stage / "model.dcz").write_bytes(content)
@@ -139,76 +144,11 @@ def run(
     return RunResult(destination, report)
 
 
-def _build(network: ResolvedNetwork, seed: int) -> "tuple[nn.Module, Graph]":
+def _where(device: "torch.device") -> str:
     import torch
 
-    torch.manual_seed(seed)
-    module = network.build()
-    return module, network.graph(module)
-
-
-def _checked_checkpoint(path: Path, graph: Graph) -> dict[str, NDArray[np.float32]]:
-    from compress.pipeline import check_weights
-
-    weights = read_weights(path)
-    check_weights(weights, graph.parameters, str(path))
-    return weights
-
-
-def _compress(
-    recipe: Recipe,
-    dataset: Dataset,
-    input_shape: tuple[int, ...],
-    module: "nn.Module",
-    graph: Graph,
-    given: Mapping[str, NDArray[np.float32]] | None,
-    device: "torch.device",
-    observer: Observer,
-) -> "Compression":
-    import torch
-
-    from compress.augment import Augmentation
-    from compress.pipeline import compress_network, load_weights_
-    from compress.training import Batches
-
-    observer.note("train", f"torch {torch.__version__} on {_device_text(device)}, {torch.get_num_threads()} threads")
-    if given is not None:
-        load_weights_(module, given)
-    module.to(device)
-    count = min(len(dataset.train), recipe.limit or len(dataset.train))
-    if recipe.held_out >= count:
-        raise DataError(f"held-out: found {recipe.held_out} of {count} training examples, allowed fewer than all")
-    generator = torch.Generator().manual_seed(recipe.seed)
-    order = torch.randperm(len(dataset.train), generator=generator)[:count].numpy()
-
-    changes = Augmentation(
-        flip=recipe.flip,
-        rotation=recipe.rotation,
-        brightness=recipe.brightness,
-        contrast=recipe.contrast,
-        mean=dataset.mean,
-        standard_deviation=dataset.standard_deviation,
-    )
-
-    def tensors(chosen: NDArray[np.int64]) -> "tuple[Tensor, Tensor]":
-        images = normalise(dataset, dataset.train.images[chosen], input_shape)
-        return torch.from_numpy(images).to(device), torch.from_numpy(dataset.train.labels[chosen]).to(device)
-
-    return compress_network(
-        module,
-        recipe,
-        train=Batches(*tensors(order[recipe.held_out :]), recipe.batch_size, generator, recipe.shift, changes),
-        held_out=Batches(*tensors(order[: recipe.held_out]), _EVALUATION_BATCH),
-        graph=graph,
-        pretrained=given is not None,
-        observer=observer,
-    )
-
-
-def _device_text(device: "torch.device") -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return f"torch {torch.__version__} on {name}, {torch.get_num_threads()} threads"
 
 
 def same_model(found: CompressedModel, packed: CompressedModel) -> None:

@@ -53,6 +53,7 @@ class Prepared:
     Parameters
     ----------
     recipe : Recipe
+    dataset : Dataset
     network : ResolvedNetwork
         Fitted to the data.
     graph : Graph
@@ -62,11 +63,11 @@ class Prepared:
     """
 
     recipe: Recipe
+    dataset: Dataset = field(repr=False)
     network: ResolvedNetwork
     graph: Graph
     device: "torch.device"
     weights: Mapping[str, NDArray[np.float32]] | None
-    _dataset: Dataset = field(repr=False)
     _train: "tuple[Tensor, Tensor]" = field(repr=False)
     _held_out: "tuple[Tensor, Tensor]" = field(repr=False)
     _drawn: "Tensor" = field(repr=False)
@@ -92,8 +93,8 @@ class Prepared:
             rotation=recipe.rotation,
             brightness=recipe.brightness,
             contrast=recipe.contrast,
-            mean=self._dataset.mean,
-            standard_deviation=self._dataset.standard_deviation,
+            mean=self.dataset.mean,
+            standard_deviation=self.dataset.standard_deviation,
         )
         return Start(
             module,
@@ -165,7 +166,7 @@ def prepare(
         graph=graph,
         device=chosen,
         weights=weights,
-        _dataset=dataset,
+        dataset=dataset,
         _train=tensors(order[recipe.held_out :]),
         _held_out=tensors(order[: recipe.held_out]),
         _drawn=generator.get_state(),
