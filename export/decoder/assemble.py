@@ -1,8 +1,7 @@
 """From decoded Huffman symbols to gaps and values."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import accumulate
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +10,25 @@ from export.decoder.bundle import Bundle
 from export.decoder.tables import Segment, Streams
 from export.decoder.tensors import shift_rows, value_table, write_tensors
 
-__all__ = ["Lookup", "tensors_from_symbols"]
+__all__ = ["Lookup", "Symbols", "tensors_from_symbols"]
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """Decoded symbols.
+
+    Parameters
+    ----------
+    name : str
+        int32 [size] or [size, 1].
+    first : int
+        Place of the first that is meant.
+    size : int
+    """
+
+    name: str
+    first: int
+    size: int
 
 
 class Lookup:
@@ -105,7 +122,7 @@ class Lookup:
 
 
 def tensors_from_symbols(
-    builder: Builder, bundles: Sequence[Bundle], streams: Streams, symbols: str, lookup: Lookup, first: int = 0
+    builder: Builder, bundles: Sequence[Bundle], streams: Streams, symbols: Symbols, lookup: Lookup
 ) -> None:
     """Append the nodes that write every part of `bundles` under its name.
 
@@ -115,21 +132,19 @@ def tensors_from_symbols(
     bundles : sequence of Bundle
     streams : Streams
         Made of these bundles.
-    symbols : str
-        int32, at least as many as were coded; in their order.
+    symbols : Symbols
+        In the order in which they were coded.
     lookup : Lookup
-    first : int
-        Place of the first of them in `symbols`.
     """
-    gap_counts = [bundle.count if bundle.gaps else 0 for bundle in bundles]
-    starts = list(accumulate([*gap_counts, *(bundle.count for bundle in bundles)], initial=first))
+    counts = [bundle.count for bundle in bundles if bundle.gaps] + [bundle.count for bundle in bundles]
+    sizes = [symbols.first, *counts, symbols.size - symbols.first - sum(counts)]
+    split = builder.split(symbols.name, [size for size in sizes if size], [None] * np.count_nonzero(sizes))
+    pieces = iter(split[1:] if symbols.first else split)
+    gaps = {number: lookup.gaps(next(pieces)) for number, bundle in enumerate(bundles) if bundle.gaps}
     segment = sum(len(bundle.gaps) for bundle in bundles)
     for number, bundle in enumerate(bundles):
         own = sum(int(np.count_nonzero(counts)) for counts in bundle.group_counts)
         runs = streams.segments[segment : segment + own]
         segment += own
-        codes = builder.slice(symbols, *starts[len(bundles) + number :][:2])
-        gaps = None
-        if bundle.gaps:
-            gaps = lookup.gaps(builder.slice(symbols, starts[number], starts[number + 1]))
-        write_tensors(builder, bundle, gaps, lookup.values(bundle, codes, runs), column=lookup.column)
+        values = lookup.values(bundle, next(pieces), runs)
+        write_tensors(builder, bundle, gaps.get(number), values, column=lookup.column)

@@ -87,6 +87,7 @@ def attach(
 
 def replace(model: "onnx.ModelProto", written: set[str], builder: Builder) -> None:
     """Take the initialisers named in `written` out of `model` and put what `builder` holds in front of its nodes."""
+    builder.shorten()
     kept = [initializer for initializer in model.graph.initializer if initializer.name not in written]
     nodes = list(model.graph.node)
     del model.graph.initializer[:], model.graph.node[:]

@@ -1,6 +1,7 @@
 """Nodes and constants of an ONNX graph, written in as few bytes as the format allows."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count, product
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
@@ -40,11 +41,13 @@ class Builder:
         self.functions: list[onnx.FunctionProto] = []
         self.ready: str | None = None
         self._names = _short_names(taken)
+        self._own: list[str] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def name(self) -> str:
         """A short name that is used nowhere yet."""
-        return next(self._names)
+        self._own.append(next(self._names))
+        return self._own[-1]
 
     def op(self, operator: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
         """Append a node with one output and return its name; `out` names it, otherwise a short name is found."""
@@ -69,9 +72,11 @@ class Builder:
         return self._constants[key]
 
     def split(self, value: str, sizes: Sequence[int], outputs: Sequence[str | None]) -> list[str]:
-        """Cut a one-dimensional tensor into pieces; an output that is None gets a short name."""
+        """Cut a tensor into pieces along its first axis; an output that is None gets a short name."""
         from onnx import helper
 
+        if len(sizes) == 1 and outputs[0] is None:
+            return [value]
         names = [name or self.name() for name in outputs]
         if self.opset >= 13:
             node = helper.make_node("Split", [value, self.ints(sizes, "int64")], names)
@@ -103,12 +108,12 @@ class Builder:
             self._constants.setdefault(key, name)
         return self._constants[key] if out is None else out
 
-    def steps(self, at: Sequence[int], increments: Sequence[int], length: int, *, column: bool = False) -> str:
-        """The staircase of int32 that rises by increments[i] at position at[i]: [length], or [length, 1]."""
+    def staircase(self, zeros: str, at: Sequence[int], rises: Sequence[int], *, column: bool = False) -> str:
+        """As long as `zeros`, int32 [n] or a column [n, 1]: what rises by rises[i] at position at[i]."""
         shape = (-1, 1) if column else (-1,)
-        places, rises = (self.ints(np.reshape(values, shape)) for values in (at, increments))
-        zeros = self.zeros((length, *shape[1:]), np.int32)
-        return self.cumsum(self.op("ScatterElements", zeros, places, rises))
+        return self.cumsum(
+            self.op("ScatterElements", zeros, self.ints(np.reshape(at, shape)), self.ints(np.reshape(rises, shape)))
+        )
 
     def call(
         self,
@@ -142,6 +147,17 @@ class Builder:
         self.nodes.append(helper.make_node(function, inputs, results, domain=self.domain))
         return results
 
+    def shorten(self) -> None:
+        """Exchange the names found here so that those that are written most often are the shortest."""
+        uses = Counter(self._own)
+        uses.update(name for name in _names_of(self.nodes) if name in uses)
+        uses.update(tensor.name for tensor in self.initializers)
+        frequent = sorted(self._own, key=lambda name: -uses[name])
+        renamed = dict(zip(frequent, sorted(self._own, key=len), strict=True))
+        _rename(self.nodes, renamed)
+        for tensor in self.initializers:
+            tensor.name = renamed[tensor.name]
+
     def cumsum(self, value: str) -> str:
         return self.op("CumSum", value, self.ints(0))
 
@@ -162,6 +178,26 @@ def tensor_proto(name: str, array: NDArray[Any]) -> "onnx.TensorProto":
     field = varint.int64_data if array.dtype.itemsize == 8 else varint.int32_data
     field.extend(int(value) for value in array.reshape(-1))
     return varint if varint.ByteSize() < raw.ByteSize() else raw
+
+
+def _names_of(nodes: Iterable["onnx.NodeProto"]) -> Iterator[str]:
+    for node in nodes:
+        yield from (*node.input, *node.output)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from (value.name for value in (*attribute.g.input, *attribute.g.output))
+                yield from _names_of(attribute.g.node)
+
+
+def _rename(nodes: Iterable["onnx.NodeProto"], renamed: Mapping[str, str]) -> None:
+    for node in nodes:
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                for value in (*attribute.g.input, *attribute.g.output):
+                    value.name = renamed.get(value.name, value.name)
+                _rename(attribute.g.node, renamed)
 
 
 def _short_names(taken: Set[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.coding.bits import pack
-from export.decoder.assemble import Lookup
+from export.decoder.assemble import Lookup, Symbols
 from export.decoder.builder import Builder
 from export.decoder.tables import Segment, Streams
 from export.decoder.words import Words, lengths_of_ranks, narrow_words, rank_of_slot, wide_words
@@ -27,8 +27,8 @@ __all__ = ["Lanes", "best_steps", "lanes_memory", "words_memory"]
 _AT_ONCE = {True: 8, False: 4}
 """Steps that share the words they fetched, with and without functions."""
 
-_BYTES_OF_STEP = {True: 15, False: 200}
-_BYTES_OF_SYMBOL = {True: 53, False: 60}
+_BYTES_OF_STEP = {True: 8, False: 200}
+_BYTES_OF_SYMBOL = {True: 57, False: 60}
 _MAX_STEPS = 128
 _MANY = 1 << 21
 _LEAST_LANES = 64
@@ -85,31 +85,21 @@ class Lanes:
         self._slots: list[str] = []
         self._begin = 0
 
-    def decode(self, count: int) -> tuple[str, int]:
-        """Append what decodes the next symbols.
-
-        Parameters
-        ----------
-        count : int
-
-        Returns
-        -------
-        slots : str
-            int32 [n, 1].
-        first : int
-            Place of the first of the symbols in it.
-        """
+    def decode(self, count: int) -> Symbols:
+        """Append what decodes the next symbols, as slots of the tables."""
         at_once, end = _AT_ONCE[self._functions], self._begin + count
         if self._slots and self._builder.ready is not None:
             self._position = self._builder.op("Expand", self._position, self._builder.ready)
-        while len(self._slots) * self._lanes < end:
-            done = len(self._slots)
+        span = self._lanes * (at_once if self._functions else 1)
+        while len(self._slots) * span < end:
+            done = len(self._slots) * span // self._lanes
             self._position, *decoded = self._append(self._bases[done : done + at_once])
             self._slots += decoded
-        first = self._begin // self._lanes
-        own = self._slots[first : -(-end // self._lanes)]
-        skipped, self._begin = self._begin - first * self._lanes, end
-        return self._builder.op("Concat", *own, axis=0) if len(own) > 1 else own[0], skipped
+        first, last = self._begin // span, -(-end // span)
+        own = self._slots[first:last]
+        skipped, self._begin = self._begin - first * span, end
+        joined = self._builder.op("Concat", *own, axis=0) if len(own) > 1 else own[0]
+        return Symbols(joined, skipped, span * len(own))
 
     def _pack(
         self, lengths: NDArray[np.uint8], codewords: NDArray[np.uint16]
@@ -147,7 +137,7 @@ class Lanes:
         write = partial(_steps, count=len(bases), functions=self._functions)
         if not self._functions:
             return write(self._builder, inputs)
-        return self._builder.call("s", inputs, write, 1 + len(bases))
+        return self._builder.call("s", inputs, write, 2)
 
     def _bases_of(self, segments: Sequence[Segment]) -> list[str | None]:
         """For every step the first slot of the table in force: None for zero, a scalar, or one for each lane."""
@@ -171,12 +161,13 @@ class Lanes:
             rises = [(table_from[index] - table_from[index - 1]) << self._max_length for index in inside]
             if base:
                 at, rises = [0, *at], [base, *rises]
-            bases.append(self._builder.steps(at, rises, self._lanes, column=True))
+            zeros = self._builder.zeros((self._lanes, 1), np.int32)
+            bases.append(self._builder.staircase(zeros, at, rises, column=True))
         return bases
 
 
 def _steps(builder: Builder, inputs: Sequence[str], *, count: int, functions: bool) -> list[str]:
-    """Some steps of all lanes: the positions behind them, and the slot that each step decoded."""
+    """Some steps of all lanes: the positions behind them, and the slots they decoded, joined in a function."""
     position, words, step, *shared = inputs[:7]
     bases = [[base] for base in inputs[7:]] or [[]] * count
     places, *others = shared
@@ -188,6 +179,8 @@ def _steps(builder: Builder, inputs: Sequence[str], *, count: int, functions: bo
         own = [offset, fetched, step, *others, *base]
         slot, offset = builder.call("t", own, _step, 2) if functions else _step(builder, own)
         slots.append(slot)
+    if functions:
+        slots = [builder.op("Concat", *slots, axis=0)]
     return [builder.op("Add", builder.op("Mul", first, step), offset), *slots]
 
 

@@ -22,8 +22,8 @@ MOST_PHASES = 6
 """Of ten passes the network's own optimisations need some."""
 
 _LEAST_PIECE = 1 << 15
-_JOINED = 3
-"""Dense bytes of a tensor that joining its pieces takes beside: pieces, their copies, the result."""
+_JOINED = 2
+"""Dense bytes of a tensor that joining its pieces takes beside: the pieces and their copies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment], *, column: 
         if before != after
     ]
     at, rises = zip(*changes, strict=True)
-    return builder.op("Add", rows, builder.steps(at, rises, symbols[-1], column=column))
+    zeros = builder.zeros((symbols[-1], 1) if column else (symbols[-1],), np.int32)
+    return builder.op("Add", rows, builder.staircase(zeros, at, rises, column=column))
 
 
 def value_table(builder: Builder, table: NDArray[np.generic]) -> str:

@@ -77,10 +77,13 @@ def lengths_of_ranks(builder: Builder, lengths: NDArray[np.uint8]) -> str:
     return flat if padded.size == lengths.size else builder.slice(flat, 0, lengths.size)
 
 
-def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables: int) -> str:
-    """The rank that every window decodes to, all tables behind each other: int32 [tables << max_length]."""
+def rank_of_slot(builder: Builder, length_of_rank: str, max_length: int, tables: int, zeros: str | None = None) -> str:
+    """The rank that every window decodes to, all tables behind each other: int32 [tables << max_length].
+
+    `zeros` is an int32 [that many, or more], where there is one.
+    """
     powers = builder.ints([1 << (max_length - length) for length in range(max_length + 1)])
     widths = builder.op("Gather", powers, length_of_rank)
     starts = builder.starts(widths)
-    zeros = builder.zeros((tables << max_length,), np.int32)
+    zeros = zeros or builder.zeros((tables << max_length,), np.int32)
     return builder.cumsum(builder.op("ScatterElements", zeros, starts, builder.op("Sign", starts)))
