@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from export.c import linear, pointwise
+from export.c.images import Images
 from export.c.steps import Linear, Pointwise, Program
 
 __all__ = ["Tile", "runs", "tail", "tile"]
@@ -70,8 +71,36 @@ def _join(calls: list[str]) -> str:
     return "\n".join(call for call in calls if call)
 
 
+def _head(front: Images | None, count: int, macro: str) -> str:
+    """Statements that fill the tile with what the fully connected end reads, image innermost."""
+    single = f"""for (int i = 0; i < TILE; ++i) {{
+    const float *x = head(input + (i < count ? i : count - 1) * {macro}_INPUT_SIZE);
+    for (int j = 0; j < {count}; ++j) tile[j * TILE + i] = x[j];
+}}"""
+    if front is None:
+        return single
+    return f"""#if WIDE
+for (int v = 0; v < TILE; v += LANES) {{
+    const float *rows[LANES];
+    float *features = tile + v;
+    for (int i = 0; i < LANES; ++i) rows[i] = input + (v + i < count ? v + i : count - 1) * {macro}_INPUT_SIZE;
+    together(rows, wide, {macro}_INPUT_SIZE);
+{_indent(front.calls, 1)}
+}}
+#else
+{single}
+#endif"""
+
+
 def runs(
-    program: Program, calls: list[str], start: int | None, end: Tile, features: list[str], stem: str, macro: str
+    program: Program,
+    calls: list[str],
+    start: int | None,
+    end: Tile,
+    front: Images | None,
+    features: list[str],
+    stem: str,
+    macro: str,
 ) -> str:
     """Both entry points.
 
@@ -84,6 +113,8 @@ def runs(
         First step of the fully connected end.
     end : Tile
         That end over many images; ignored where `start` is None.
+    front : Images or None
+        What comes before it over many images, or None where that runs image by image.
     features : list of str
         Where every step finds its first input.
     stem, macro : str
@@ -124,10 +155,7 @@ int {stem}_run(const float *input, float *output) {{
 {opening}#if TILE
     for (; n >= TILE / 2; n -= TILE) {{
         const int count = n < TILE ? n : TILE;
-        for (int i = 0; i < TILE; ++i) {{
-            const float *x = head(input + (i < count ? i : count - 1) * {macro}_INPUT_SIZE);
-            for (int j = 0; j < {count}; ++j) tile[j * TILE + i] = x[j];
-        }}
+{_indent(_head(front, count, macro), 2)}
 {_indent(end.calls, 2)}
         for (int i = 0; i < count; ++i)
             for (int j = 0; j < {last}; ++j) output[i * {last} + j] = ({end.result})[j * TILE + i];

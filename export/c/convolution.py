@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import blocks, dense, pool, tables
+from export.c import blocks, dense, phases, pool, tables
 from export.c.pointwise import activate
 from export.c.steps import Convolution
 from export.c.text import ALIGN, Piece, round_up
@@ -160,11 +160,19 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     else:
         definitions += written
         calls += written_calls
+    together = max([together, *(group.count for group in groups or [])])
+    scratch = column_floats + (0 if direct else together * padded)
+    fits = phases.suits(step) if unroll == "some" and not shared else None
+    apart = blocks.cycles(matrix, offsets, padded) + 0.16 * layout.size + 0.12 * padded * len(matrix)
+    if fits is not None and fits.cycles(matrix, step.inside[0]) < apart:
+        definition, call = phases.phases(name, step, fits, matrix)
+        data = tables.nonzeros(f"{name}_nonzero", matrix, step.bias)
+        definitions = ["#if LANES == 16\n", data, definition, "#else\n", *definitions, "#endif\n"]
+        calls = ["#if LANES == 16", call, "#else", *calls, "#endif"]
+        scratch = max(scratch, step.inside[0] * fits.channel)
     done = not direct and (pool.activates(step) or step.activation is None)
     if step.activation is not None and not done:
         calls.append(activate("{y}", step.size, step.activation))
-    together = max([together, *(group.count for group in groups or [])])
-    scratch = column_floats + (0 if direct else together * padded)
     past = 0 if direct else pool.PAST
     past_input = layout.identity or "spill(" in "".join(definitions)
     return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=past_input, writes_past=past)

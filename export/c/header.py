@@ -9,6 +9,9 @@ from export.c.text import TILE
 __all__ = ["header_text", "table_bytes"]
 
 _BYTES = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "float": 4}
+_ABSENT = ("WIDE", "PERMUTES", "TILE", "LANES == 16", "TILE && WIDE")
+"""What a microcontroller's compiler leaves out."""
+
 _TABLE = re.compile(r"^static const (\w+) \w+\[(\d+)\]")
 
 
@@ -22,7 +25,7 @@ def table_bytes(source: str) -> int:
     for line in source.splitlines():
         if line.startswith("#if"):
             condition = line[3:].strip()
-            stack.append(stack[-1] and condition not in ("WIDE", "PERMUTES", "TILE"))
+            stack.append(stack[-1] and condition not in ("WIDE", "PERMUTES", "TILE", "LANES == 16", "TILE && WIDE"))
         elif line.startswith("#else"):
             taken = stack.pop()
             stack.append(stack[-1] and not taken)
@@ -33,7 +36,9 @@ def table_bytes(source: str) -> int:
     return total
 
 
-def header_text(program: Program, stem: str, *, ram_bytes: int, tile_bytes: int, table_bytes: int) -> str:
+def header_text(
+    program: Program, stem: str, *, ram_bytes: int, tile_bytes: int, wide_bytes: int, table_bytes: int
+) -> str:
     """The text of `stem.h`.
 
     Parameters
@@ -44,6 +49,8 @@ def header_text(program: Program, stem: str, *, ram_bytes: int, tile_bytes: int,
         Static memory that is written to, without the tile.
     tile_bytes : int
         What every image of a tile adds; 0 where the network has no fully connected end.
+    wide_bytes : int
+        What tiles need once, whatever their size.
     table_bytes : int
         Constant tables.
     """
@@ -62,6 +69,7 @@ def header_text(program: Program, stem: str, *, ram_bytes: int, tile_bytes: int,
 
 """
     extra = f" + {tile_bytes} * {macro}_TILE" if tile_bytes else ""
+    extra += f" + ({macro}_TILE ? {wide_bytes} : 0)" if wide_bytes else ""
     return f"""/* {stem}.h: generated with {stem}.c. */
 #ifndef {macro}_H
 #define {macro}_H

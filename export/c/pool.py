@@ -4,7 +4,7 @@ from export.c.pointwise import applied
 from export.c.steps import Convolution, Pool, Window
 from export.c.text import Piece
 
-__all__ = ["PAST", "activates", "over_planes", "pool"]
+__all__ = ["PAST", "activates", "halves", "over_planes", "pool"]
 
 PAST = 16
 """Floats behind its result that `over_planes` may overwrite."""
@@ -22,7 +22,7 @@ def pool(name: str, step: Pool) -> Piece:
 def over_planes(name: str, step: Convolution, plane: int) -> str:
     """A function that pools and activates some of a convolution's planes, `plane` floats apart; else it copies."""
     result = applied(step.activation, "v") if activates(step) else "v"
-    if step.pool is not None and _halves(step.pool):
+    if step.pool is not None and halves(step.pool):
         return _halved(name, step, step.pool, plane)
     if step.pool is not None:
         return _function(f"{name}_planes", None, plane, step.pool, _window(step.pool), result)
@@ -37,7 +37,7 @@ def over_planes(name: str, step: Convolution, plane: int) -> str:
 def activates(step: Convolution) -> bool:
     """Whether `over_planes` applies the activation of a step, too."""
     simple = step.activation is None or step.activation.kind == "relu"
-    return simple or step.pool is None or not _halves(step.pool)
+    return simple or step.pool is None or not halves(step.pool)
 
 
 def _halved(name: str, step: Convolution, window: Window, plane: int) -> str:
@@ -63,7 +63,7 @@ static void {name}_planes(const float *restrict x, float *restrict y, int channe
 """
 
 
-def _halves(window: Window) -> bool:
+def halves(window: Window) -> bool:
     """The commonest pool: the largest of two by two, nothing overlapping, nothing padded."""
     return (
         window.kind == "max"
@@ -76,7 +76,7 @@ def _halves(window: Window) -> bool:
 
 def _function(name: str, channels: int | None, plane: int, window: Window, body: str, result: str) -> str:
     height, width = window.outside
-    if _halves(window):
+    if halves(window):
         row = window.inside[1]
         body = f"""const float *q = x + {2 * row} * j;
             for (int i = 0; i < {width}; ++i) {{

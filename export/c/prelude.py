@@ -4,7 +4,7 @@ import re
 
 from export.c import dense
 
-__all__ = ["functions", "vectors"]
+__all__ = ["TOGETHER", "functions", "vectors"]
 
 
 def vectors(macro: str) -> str:
@@ -32,7 +32,7 @@ typedef float loose;
 #endif
 #define LOAD(p) (*(const loose *)(p))
 #define STORE(p, v) (*(loose *)(p) = (v))
-#define SPLAT(s) ((vec){{0}} + (s))
+#define SPLAT(s) ((s) - (vec){{0}})
 
 #if LANES > 1
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
@@ -44,12 +44,18 @@ typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 #if LANES == 16
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define LOWS 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGHS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #elif LANES == 8
 #define EVENS 0, 2, 4, 6, 8, 10, 12, 14
 #define ODDS 1, 3, 5, 7, 9, 11, 13, 15
+#define LOWS 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGHS 4, 12, 5, 13, 6, 14, 7, 15
 #else
 #define EVENS 0, 2, 4, 6
 #define ODDS 1, 3, 5, 7
+#define LOWS 0, 4, 1, 5
+#define HIGHS 2, 6, 3, 7
 #endif
 #if defined(__clang__) || __GNUC__ >= 12
 #define PICK(a, b, ...) __builtin_shufflevector((a), (b), __VA_ARGS__)
@@ -240,6 +246,26 @@ _SPILL = """\
 /* As move, but in whole vectors: reads and overwrites what lies behind the row. */
 static void spill(float *restrict r, const float *restrict q, int n) {
     for (int i = 0; i < n; i += LANES) STORE(r + i, LOAD(q + i));
+}
+"""
+
+TOGETHER = """\
+/* LANES images of n values each, laid image innermost: a transposition by shuffles, as many at once as fit. */
+static void together(const float *const *rows, float *restrict y, int n) {
+    for (int j = 0; j + LANES <= n; j += LANES) {
+        vec r[LANES], t[LANES];
+        for (int i = 0; i < LANES; ++i) r[i] = LOAD(rows[i] + j);
+        for (int turn = 1; turn < LANES; turn *= 2) {
+            for (int i = 0; i < LANES / 2; ++i) {
+                t[2 * i] = PICK(r[i], r[i + LANES / 2], LOWS);
+                t[2 * i + 1] = PICK(r[i], r[i + LANES / 2], HIGHS);
+            }
+            for (int i = 0; i < LANES; ++i) r[i] = t[i];
+        }
+        for (int i = 0; i < LANES; ++i) STORE(y + (j + i) * LANES, r[i]);
+    }
+    for (int i = 0; i < LANES; ++i)
+        for (int j = n / LANES * LANES; j < n; ++j) y[j * LANES + i] = rows[i][j];
 }
 """
 

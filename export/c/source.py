@@ -6,6 +6,7 @@ from math import prod
 from export.c import batch, linear, pointwise, pool, prelude, tables
 from export.c.convolution import convolution
 from export.c.header import header_text, table_bytes
+from export.c.images import Images, images
 from export.c.memory import Layout, Request, place
 from export.c.steps import (
     Add,
@@ -23,6 +24,9 @@ from export.c.steps import (
 from export.c.text import Piece
 
 __all__ = ["SLACK", "source"]
+
+WIDEST = 16
+"""Floats of the widest vector."""
 
 SLACK = 64
 """Floats behind the workspace that vectors may read past the end of a value."""
@@ -47,9 +51,11 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
     ]
     layout, calls, features = _calls(program, pieces)
     body = "".join(piece.definitions + "\n" for piece in pieces if piece.definitions)
-    tile = batch.Tile("", "", "", 0)
+    tile, front = batch.Tile("", "", "", 0), None
     if end is not None:
         tile = batch.tile(program, end, weights=weights, unroll=unroll)
+        if weights == "float" and unroll == "some":
+            front = images(program.steps[:end], program.input_shape, program.input)
     floats = layout.size + SLACK if layout.size else 0
     rows = _row_buffers(body + tile.definitions, program)
     text = "\n".join(
@@ -70,15 +76,29 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
             *(f"static {kind} {name}[{count}];" for name, (kind, count) in rows.items()),
             *([f"#if TILE\nstatic float tile[{tile.size} * TILE] ALIGNED;\n#endif"] if end is not None else []),
             "",
-            prelude.functions("\n".join([body, tile.definitions, *calls, tile.calls])),
+            prelude.functions("\n".join([body, tile.definitions, *calls, tile.calls, front.calls if front else ""])),
             body,
+            *([_wide(front)] if front else []),
             *([f"#if TILE\n{tile.definitions}#endif\n"] if end is not None else []),
-            batch.runs(program, calls, end, tile, features, stem, macro),
+            batch.runs(program, calls, end, tile, front, features, stem, macro),
         ]
     )
     ram = floats * 4 + sum(count * (2 if kind == "uint16_t" else 4) for kind, count in rows.values())
-    header = header_text(program, stem, ram_bytes=ram, tile_bytes=tile.size * 4, table_bytes=table_bytes(text))
+    header = header_text(
+        program,
+        stem,
+        ram_bytes=ram,
+        tile_bytes=tile.size * 4,
+        wide_bytes=front.size * WIDEST * 4 if front else 0,
+        table_bytes=table_bytes(text),
+    )
     return {".c": text.encode("ascii"), ".h": header.encode("ascii")}
+
+
+def _wide(front: Images) -> str:
+    """The convolutions for many images, and the values between them."""
+    room = f"static float wide[{front.size} * {WIDEST}] ALIGNED;\n"
+    return f"#if TILE && WIDE\n{room}{prelude.TOGETHER}{front.definitions}#endif\n"
 
 
 def _prefix(index: int, step: Step) -> str:

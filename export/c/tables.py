@@ -6,12 +6,22 @@ from numpy.typing import NDArray
 from export.c.packing import Packed, packed
 from export.c.text import array, index_type
 
-__all__ = ["convolution_table", "longest_row", "rows_code"]
+__all__ = ["convolution_table", "longest_row", "nonzeros", "rows_code"]
 
 
 def longest_row(matrix: NDArray[np.float32]) -> int:
     """Nonzeros of the longest row: what a buffer for one decoded row must hold."""
     return int(np.count_nonzero(matrix, axis=1).max(initial=0))
+
+
+def nonzeros(name: str, matrix: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
+    """Tables `name_start`, `name_w` and `name_bias` of a matrix [rows, columns], row after row."""
+    start = np.r_[0, np.cumsum(np.count_nonzero(matrix, axis=1))]
+    return (
+        array(f"{name}_start", start, index_type(int(start[-1])))
+        + array(f"{name}_w", matrix[matrix != 0], "float")
+        + array(f"{name}_bias", bias, "float")
+    )
 
 
 def rows_code(

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from c_programs import build, execute, reference, write_program
+from c_programs import SANITIZE, build, execute, missing, reference, write_program
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
 
 from compress import container
 from compress.errors import UnsupportedError, UsageError
 from export import TARGETS
-from export.c import blocks, dumps, emit
+from export.c import blocks, dumps, emit, phases
 from export.c.memory import Request, place
 from export.c.packing import lanes, packed
 from jobs import export_file
@@ -44,13 +44,21 @@ def node(op: str, *inputs: str, output: str = "output", **attributes: Any) -> on
 
 
 def compiled(
-    proto: onnx.ModelProto, x: np.ndarray[Any, Any], folder: Path, flags: tuple[str, ...] = (), **options: str
+    proto: onnx.ModelProto,
+    x: np.ndarray[Any, Any],
+    folder: Path,
+    flags: tuple[str, ...] = (),
+    text: str = "",
+    **options: str,
 ) -> np.ndarray[Any, Any]:
-    """The result of a generated program, by the first compiler there is."""
+    """The result of a generated program, or of `text` in its place, by the first compiler there is."""
     compiler = next((c for c in COMPILERS if shutil.which(c)), None)
     if compiler is None:
         pytest.skip("found no C compiler")
-    sources = write_program(folder, {"m": emit(proto, stem="m", **options)}, len(x))
+    files = dict(emit(proto, stem="m", **options))
+    if text:
+        files[".c"] = text.encode()
+    sources = write_program(folder, {"m": files}, len(x))
     build(compiler, sources, folder / "program", ("-O1", *flags))
     wanted = reference(proto, x)
     ((single, batch),) = execute([str(folder / "program")], [x], [wanted[0].size])
@@ -319,3 +327,54 @@ def test_values_that_live_together_lie_apart() -> None:
                 low, high = sorted((one, two), key=lambda r: layout.offsets[r.name])
                 assert layout.offsets[low.name] + low.size <= layout.offsets[high.name]
     assert layout.size <= 64
+
+
+LENETS = {
+    # channels, size, filters, kernel, dilation, groups, density, pool, activation
+    "one row a vector": (1, (32, 32), 6, 5, 1, 1, 0.1, True, "Relu"),
+    "rows packed": (1, (28, 28), 8, 5, 1, 1, 0.1, True, ""),
+    "four rows a vector": (6, (12, 12), 9, 5, 1, 1, 0.1, True, ""),
+    "three rows a vector": (6, (14, 14), 7, 5, 1, 1, 0.2, True, "Relu"),
+    "grouped, odd size": (4, (11, 9), 6, 3, 1, 2, 0.3, True, "Tanh"),
+    "dilated, activated after": (2, (15, 17), 5, 3, 2, 1, 0.3, True, "LeakyRelu"),
+    "no pool": (3, (9, 31), 5, 3, 1, 1, 0.3, False, "Sigmoid"),
+    "many channels": (22, (12, 12), 6, 3, 1, 1, 0.1, True, "Relu"),
+    "empty": (2, (8, 8), 4, 3, 1, 1, 0.0, True, ""),
+}
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("case", LENETS)
+def test_small_convolutions_and_many_images(
+    case: str, wide: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phases.Phases, "cycles", lambda *_: -1.0)
+    channels, size, filters, kernel, dilation, groups, density, pool, activation = LENETS[case]
+    generator = np.random.default_rng(11)
+    shape = (filters, channels // groups, kernel, kernel)
+    w = (generator.normal(size=shape) * (generator.random(shape) < density)).astype(np.float32)
+    w /= np.float32(np.sqrt(1 + np.prod(shape[1:]) * density))
+    bias = generator.normal(size=filters).astype(np.float32)
+    nodes = [node("Conv", "input", "w", "bias", output="conv", dilations=[dilation] * 2, group=groups)]
+    if activation:
+        nodes.append(node(activation, "conv", output="active"))
+    if pool:
+        nodes.append(node("MaxPool", nodes[-1].output[0], output="pool", kernel_shape=[2, 2], strides=[2, 2]))
+    reach = [n - (kernel - 1) * dilation for n in size]
+    features = filters * int(np.prod([n // 2 if pool else n for n in reach]))
+    second = (generator.normal(size=(20, features)) * (generator.random((20, features)) < 0.2)).astype(np.float32)
+    nodes += [node("Flatten", nodes[-1].output[0], output="flat"), node("Gemm", "flat", "fc", transB=1)]
+    proto = model(*nodes, shape=(1, channels, *size), w=w, bias=bias, fc=second / np.float32(np.sqrt(features)))
+    x = generator.normal(size=(64 + 35 + 2, channels, *size)).astype(np.float32)
+    text = emit(proto, stem="m")[".c"].decode()
+    assert "static float wide[" in text
+    assert ("_phases(" in text) == pool
+    if missing("gcc", SANITIZE) is not None:
+        pytest.skip("found no gcc with sanitizers")
+    flags = ("-march=native",)
+    if wide:
+        # What a processor with 32 short registers compiles, here in 16 of them: the same sums.
+        flags = ()
+        text = text.replace("#define WIDE 0", "#define WIDE (LANES > 1)")
+    found = compiled(proto, x, tmp_path, (*flags, *SANITIZE), text=text)
+    assert np.allclose(found, reference(proto, x), atol=1e-5)
