@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.environment import environment
-from bench.runtimes.c import aligned, compile_c
+from bench.runtimes.c import aligned, bound, compile_c
 from compress import container
 from compress.graph import graph_of_zoo
 from export.c import emit
@@ -95,16 +95,16 @@ def _measure(
         for suffix, content in emit(model, stem="net", **options).items():
             (Path(folder) / f"net{suffix}").write_bytes(content)
         written = time.perf_counter()
-        library = ctypes.CDLL(str(compile_c(Path(folder) / "net.c", Path(folder))))
+        path = compile_c(Path(folder) / "net.c", Path(folder))
+        library = ctypes.CDLL(str(path))
         compiled = time.perf_counter()
         for batch in batches:
             x = aligned((batch, *shape))
             x[:] = np.random.default_rng(1).normal(size=x.shape)
             wanted = session.run(None, {key: x})[0]
             y = aligned(wanted.shape)
-            run = library.net_run if batch == 1 else library.net_run_batch
-            arguments = (_pointer(x), _pointer(y)) if batch == 1 else (_pointer(x), _pointer(y), batch)
-            assert run(*arguments) == 0
+            call = bound(path, x, y)
+            assert call() == 0
             difference = float(np.abs(y - wanted).max())
             allowed = _TOLERANCE * max(1.0, float(np.abs(wanted).max()))
             if difference > allowed:
@@ -118,7 +118,7 @@ def _measure(
                 "compile_s": compiled - written,
                 "latency_ns": _samples(
                     lambda x=x: session.run(None, {key: x}),
-                    lambda run=run, arguments=arguments: run(*arguments),
+                    call,
                     library,
                     (_pointer(x), _pointer(y), batch),
                     rounds,
