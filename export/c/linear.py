@@ -18,7 +18,7 @@ _LANES_LIMIT = 4_000_000
 
 
 _IDLE = 32
-"""Code of a lane that has nothing to do: BUSY makes its weight zero."""
+"""Code of a lane that has nothing to do where all 32 weights are taken: BUSY makes its weight zero."""
 
 
 def _values(step: Linear) -> NDArray[np.float32]:
@@ -108,45 +108,60 @@ def _lanes(name: str, step: Linear) -> str:
     count, columns = step.weight.shape
     rows = np.where(form.order < 0, count, form.order)
     in_order = bool((form.order[:count] == np.arange(count)).all())
-    at, steps = index_type(columns), index_type(int(form.counts.max(initial=0)))
+    at, steps = index_type(max(256, columns)), index_type(int(form.counts.max(initial=0)))
     book = np.unique(form.weights[form.weights != 0])
     shared = book.size <= 32
     definitions = array(f"{name}_lane_bias", np.r_[step.bias, np.float32(0)][rows], "float", aligned=True)
     definitions += array(f"{name}_lane_steps", form.counts, steps)
     definitions += array(f"{name}_lane_at", form.windows, at)
-    definitions += array(f"{name}_lane", form.lanes, "uint8_t", aligned=True)
     if shared:
+        # Input in the lowest five bits, which are all that a permutation looks at; weight in the next; then idleness.
         padded = np.zeros(32, dtype=np.float32)
         padded[: book.size] = book
         definitions += array(f"{name}_lane_book", padded, "float", aligned=True)
-        codes = np.where(form.weights != 0, np.searchsorted(book, form.weights), _IDLE)
-        definitions += array(f"{name}_lane_code", codes, "uint8_t", aligned=True)
-        kind, table = "uint8_t", f"{name}_lane_code"
+        idle = book.size if book.size < 32 else _IDLE
+        codes = np.where(form.weights != 0, np.searchsorted(book, form.weights), idle)
+        definitions += array(f"{name}_lane", form.lanes + codes * 32, "uint16_t", aligned=True)
+        kind, weights, advance = "uint16_t", "", ""
         opening = f"\n    const vec low = LOAD({name}_lane_book), high = LOAD({name}_lane_book + 16);"
-        weight = "BUSY(PERMUTE(low, high, w + {0}), w + {0})"
+        weight = "PERMUTE(low, high, p >> 5)" if idle < 32 else "BUSY(PERMUTE(low, high, p >> 5), p)"
     else:
+        definitions += array(f"{name}_lane", form.lanes, "uint8_t", aligned=True)
         definitions += array(f"{name}_lane_w", form.weights, "float", aligned=True)
-        kind, table, opening, weight = "float", f"{name}_lane_w", "", "LOAD(w + {0})"
+        kind, opening, weight = "uint8_t", "", "LOAD(w + {0})"
+        weights, advance = f"    const float *w = {name}_lane_w;\n", f", w += {16 * packing.STEPS}"
     last = f"STORE(y + 16 * b, LOAD({name}_lane_bias + 16 * b) + ((a0 + a1) + (a2 + a3)));"
     if not in_order:
         definitions += array(f"{name}_lane_row", rows, index_type(count))
         last = f"""float sum[16];
         STORE(sum, LOAD({name}_lane_bias + 16 * b) + ((a0 + a1) + (a2 + a3)));
         for (int i = 0; i < 16; ++i) y[{name}_lane_row[16 * b + i]] = sum[i];"""
-    sums = "\n            ".join(
-        f"a{i} += {weight.format(16 * i)} * PERMUTE(LOAD(x + at[{2 * i}]), LOAD(x + at[{2 * i + 1}]), lane + {16 * i});"
-        for i in range(packing.STEPS)
-    )
+    widen = "WIDEN16" if shared else "WIDEN8"
+    sums, windows = "", ""
+    for i in range(packing.STEPS):
+        first, second = f"at[{2 * i}]", f"at[{2 * i + 1}]"
+        if at == "uint16_t":
+            # One load for four windows: loads are what this loop waits for.
+            if i % 2 == 0:
+                windows += (
+                    f"\n            uint64_t from{i};\n            memcpy(&from{i}, at + {2 * i}, sizeof from{i});"
+                )
+            shift = 32 * (i % 2)
+            first, second = (f"(from{i - i % 2} >> {shift + 16 * side} & 65535u)" for side in (0, 1))
+        sums += f"""
+            {{
+                const lanes16 p = {widen}(lane + {16 * i});
+                a{i} += {weight.format(16 * i)} * PERMUTE(LOAD(x + {first}), LOAD(x + {second}), p);
+            }}"""
     side = packing.STEPS
-    advance = f"k -= {side}, at += {2 * side}, lane += {16 * side}, w += {16 * side}"
+    advance = f"k -= {side}, at += {2 * side}, lane += {16 * side}{advance}"
     return f"""{definitions}static void {name}(const float *restrict x, float *restrict y) {{
     const {at} *at = {name}_lane_at;
-    const uint8_t *lane = {name}_lane;
-    const {kind} *w = {table};{opening}
+    const {kind} *lane = {name}_lane;
+{weights}{opening}
     for (int b = 0; b < {form.counts.size}; ++b) {{
         vec a0 = SPLAT(0.0f), a1 = a0, a2 = a0, a3 = a0;
-        for (int k = {name}_lane_steps[b]; k > 0; {advance}) {{
-            {sums}
+        for (int k = {name}_lane_steps[b]; k > 0; {advance}) {{{windows}{sums}
         }}
         {last}
     }}

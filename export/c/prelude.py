@@ -76,14 +76,18 @@ typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 typedef int32_t lanes16 __attribute__((vector_size(64)));
 #if defined(__clang__)
 typedef uint8_t bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-#define WIDEN(p) __builtin_convertvector(*(const bytes16 *)(p), lanes16)
-#define PERMUTE(a, b, p) ((vec)__builtin_ia32_vpermi2varps512((a), WIDEN(p), (b)))
+typedef uint16_t pairs16 __attribute__((vector_size(32), aligned(1), may_alias));
+#define WIDEN8(p) __builtin_convertvector(*(const bytes16 *)(p), lanes16)
+#define WIDEN16(p) __builtin_convertvector(*(const pairs16 *)(p), lanes16)
+#define PERMUTE(a, b, p) ((vec)__builtin_ia32_vpermi2varps512((a), (p), (b)))
 #else
 typedef char bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
-#define WIDEN(p) __builtin_ia32_pmovzxbd512_mask(*(const bytes16 *)(p), (lanes16){{0}}, (unsigned short)65535)
-#define PERMUTE(a, b, p) __builtin_shuffle((vec)(a), (vec)(b), WIDEN(p))
+typedef short pairs16 __attribute__((vector_size(32), aligned(1), may_alias));
+#define WIDEN8(p) __builtin_ia32_pmovzxbd512_mask(*(const bytes16 *)(p), (lanes16){{0}}, (unsigned short)65535)
+#define WIDEN16(p) __builtin_ia32_pmovzxwd512_mask(*(const pairs16 *)(p), (lanes16){{0}}, (unsigned short)65535)
+#define PERMUTE(a, b, p) __builtin_shuffle((vec)(a), (vec)(b), (p))
 #endif
-#define BUSY(v, p) ((vec)((ints)(v) & (WIDEN(p) < 32)))
+#define BUSY(v, p) ((vec)((ints)(v) & ((p) < 1024)))
 #else
 #define PERMUTES 0
 #endif
