@@ -1,19 +1,20 @@
 """The stages that make a network smaller: merging neurons, and pruning in rounds with retraining between them."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
-from compress.graph import Graph, graph_of_network
+from compress.graph import Graph, graph_of_module, graph_of_network
 from compress.names import known_name
 from compress.networks import Network, describe
 from compress.networks.module import build_module
 from compress.optimisers import learning_rate_factor
 from compress.prune import CRITERIA, Context
+from compress.prune.channels import ChannelGroup, channel_masks, find_channels, remove_channels_, score_channels
 from compress.prune.choice import choose_filters, choose_weights
 from compress.prune.merge import merge_neurons, merge_point, most_similar
 from compress.prune.structure import filter_masks, remove_filters
@@ -23,12 +24,14 @@ from compress.training import Masks, gradients, gram
 from compress.weights import coded_parameters, load_weights_, weights_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 __all__ = ["Pruner"]
 
 _GRADIENT_BATCHES = 100
 """Batches over which `taylor` takes its gradient; on fewer, all."""
+
+_TOLERANCE = 1e-4
 
 
 class Pruner:
@@ -68,6 +71,7 @@ class Pruner:
         self._generator = np.random.default_rng(recipe.seed)
         self.masks = self._unpruned()
         self._filters: dict[str, NDArray[np.bool_]] = {}
+        self._groups: tuple[ChannelGroup, ...] = ()
 
     def prune(self) -> None:
         """Prune in rounds to what the recipe asks for, and retrain after each; after the last one filters leave."""
@@ -137,14 +141,15 @@ class Pruner:
             scores = {name: _left(criterion.score(context, name), self.masks[name]) for name in self.coded}
             self.masks = choose_weights(self._recipe, number, scores, self._unpruned())
             return
-        scores = {name: criterion.score(context, name) for name in self.coded[:-1]}
-        for layer, kept in self._filters.items():
-            scores[f"{layer}.weight"] = _left(scores[f"{layer}.weight"], kept)
-        chosen = choose_filters(self._recipe, number, scores, self.graph.parameters)
-        self._filters = {name.removesuffix(".weight"): kept for name, kept in chosen.items()}
-        self.masks = self._unpruned()
-        for name, kept in chosen.items():
-            self.masks[name][~kept] = False
+        if criterion.removes and self._network is None:
+            self._groups = self._groups or find_channels(self.module, self._example, self.coded)
+            scores = score_channels(self._groups, lambda name: criterion.score(context, name))
+        else:
+            scores = {name: criterion.score(context, name) for name in self.coded[:-1]}
+        scores |= {name: _left(scores[name], kept) for name, kept in self._filters.items()}
+        self._filters = choose_filters(self._recipe, number, scores, self.graph.parameters)
+        rows = self._filter_masks()
+        self.masks = {name: mask & rows.get(name, True) for name, mask in self._unpruned().items()}
 
     def _gradients(self) -> dict[str, NDArray[np.float32]]:
         found = gradients(self.module, self._trainer.examples, _GRADIENT_BATCHES)
@@ -161,13 +166,17 @@ class Pruner:
 
     def _remove(self) -> None:
         """Take the pruned filters out of the network."""
-        if self._network is None:
-            raise UnsupportedError(
-                f"criterion: found {self._recipe.criterion!r} for a network that is not of the zoo, allowed filter-l1, "
-                "filter-l2, which mask filters and leave the network as it is"
-            )
         self._under_masks()
-        self._rebuild(*remove_filters(self._network, weights_of(self.module, self.graph), self._filters))
+        if self._network is not None:
+            kept = _by_layer(self._filters)
+            self._rebuild(*remove_filters(self._network, weights_of(self.module, self.graph), kept))
+            return
+        change = remove_channels_(self.module, self._example, self._groups, self._filters)
+        if change > _TOLERANCE:
+            self._trainer.observer.note("prune", f"removing the channels changes the outputs by {change:.2g}")
+        self.graph = graph_of_module(self.module, self._example)
+        self._groups, self._filters = (), {}
+        self.masks = self._unpruned()
 
     def _rebuild(self, network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Go on with another network."""
@@ -186,14 +195,32 @@ class Pruner:
         """What retraining keeps true: pruned weights stay zero, and so does all else of a pruned filter."""
         import torch
 
-        masks = dict(self.masks)
-        if self._filters and self._network:
-            masks = {**filter_masks(self._network, self._filters), **masks}
-        elif self._filters:
-            named = dict(self.module.named_parameters())
-            biases = {f"{layer}.bias": kept for layer, kept in self._filters.items()}
-            masks |= {name: kept for name, kept in biases.items() if name in named}
+        masks = {**self._filter_masks(), **self.masks}
         return Masks(self.module, {name: torch.from_numpy(mask) for name, mask in masks.items()})
+
+    def _filter_masks(self) -> dict[str, NDArray[np.bool_]]:
+        """Masks of every parameter that makes up a pruned filter."""
+        if self._network is not None:
+            return filter_masks(self._network, _by_layer(self._filters)) if self._filters else {}
+        shapes = self.graph.parameters
+        if self._groups:
+            return channel_masks(self._groups, self._filters, shapes)
+        masks = {}
+        for layer, kept in _by_layer(self._filters).items():
+            for name in (f"{layer}.weight", f"{layer}.bias"):
+                if name in shapes:
+                    masks[name] = np.broadcast_to(kept.reshape(-1, *[1] * (len(shapes[name]) - 1)), shapes[name]).copy()
+        return masks
+
+    @cached_property
+    def _example(self) -> "Tensor":
+        """Inputs to trace the module with."""
+        inputs: Tensor = next(iter(self._trainer.examples))[0]
+        return inputs[:2].to(next(self.module.parameters()).device)
+
+
+def _by_layer(filters: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.bool_]]:
+    return {name.removesuffix(".weight"): kept for name, kept in filters.items()}
 
 
 def _left(scores: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:

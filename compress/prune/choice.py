@@ -62,7 +62,9 @@ def choose_filters(
     scores: Mapping[str, NDArray[np.float32]],
     shapes: Mapping[str, tuple[int, ...]],
 ) -> dict[str, NDArray[np.bool_]]:
-    """The filters that stay after round `number`, counted from zero; the best of every layer always does.
+    """The filters that stay after round `number`, counted from zero.
+
+    The best of every layer always does, so more stay than the sparsity asks for where it asks for fewer than layers.
 
     Parameters
     ----------
@@ -77,10 +79,14 @@ def choose_filters(
     -------
     dict of str to bool [filters]
     """
+    best = {name: int(np.argmax(array)) for name, array in scores.items()}
     sure = {name: array.copy() for name, array in scores.items()}
-    for array in sure.values():
-        array[int(np.argmax(array))] = np.inf
-    return _select(recipe, number, sure, shapes)
+    for name, array in sure.items():
+        array[best[name]] = np.inf
+    chosen = _select(recipe, number, sure, shapes)
+    for name, kept in chosen.items():
+        kept[best[name]] = True
+    return chosen
 
 
 def _select(

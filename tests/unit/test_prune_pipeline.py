@@ -106,6 +106,12 @@ def test_the_same_cuts_told_in_another_way_give_the_same_weights() -> None:
         assert left.dense().tobytes() == right.dense().tobytes()
 
 
+@pytest.mark.parametrize("criterion", ["filter-l1", "channel-l1"])
+def test_the_best_filter_of_every_layer_stays_at_any_sparsity(criterion: str) -> None:
+    tensors = coded(compress(criterion=criterion, sparsity=0.999, rounds=2))
+    assert [rows_left(tensors[f"{layer}.weight"]) for layer in ("c1", "c3", "c5", "f6")] == [1, 1, 1, 1]
+
+
 def test_the_gradient_is_taken_once_a_round_for_all_layers() -> None:
     passes = []
 
