@@ -9,7 +9,7 @@ from compress.anyonnx import OnnxSettings
 from jobs.onnx_model import compress_onnx
 
 # Share of the file that is not weights, and so stays as it is, sets how far a ratio can fall.
-RATIOS = {"silero-vad": 0.26, "rapidocr, detection": 0.22, "basic-pitch": 0.55}
+RATIOS = {"silero-vad": 0.23, "basic-pitch": 0.52}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -24,7 +24,7 @@ def test_a_real_network_shrinks_and_answers_nearly_as_before(name: str, tmp_path
     assert report.bytes_after == (tmp_path / "out.onnx").stat().st_size
     six_bits = compress_onnx(source, tmp_path / "six.onnx", OnnxSettings())
     assert six_bits.bytes_after < report.bytes_after < report.bytes_before
-    assert six_bits.ratio < RATIOS.get(name, 0.2)
+    assert six_bits.ratio < RATIOS.get(name, 0.19)
     before, after = answers_of(source, network), answers_of(tmp_path / "out.onnx", network)
     same = sum(one == two for one, two in zip(before, after, strict=True))
     assert same >= 0.75 * len(before)

@@ -13,6 +13,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "dense": ("onnx-dense", {}),
     "onnx": ("onnx", {}),
     "onnx in lanes": ("onnx", {"max_load_memory": 2_300_000}),
+    "onnx in phases": ("onnx", {"max_load_memory": 1_300_000}),
     "onnx in lanes, plain nodes": ("onnx", {"max_load_memory": 2_300_000, "functions": False}),
     "onnx-fixed": ("onnx-fixed", {}),
 }
