@@ -2,7 +2,8 @@
 
 The graph is read into nodes (`reader`), the nodes into steps (`plan`, `fuse`),
 each step into C by the kernel that suits its nonzeros (`convolution`, `linear`,
-`pool`, `pointwise`), and the steps into a file (`source`).
+`pool`, `pointwise`), and the steps into a file (`source`). `sizes` asks a compiler
+what the file takes of flash and RAM.
 """
 
 import re
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from compress.errors import UsageError
 from compress.representation import CompressedModel
+from export.c.size import Sizes, sizes
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["UNROLL", "WEIGHTS", "dumps", "emit"]
+__all__ = ["UNROLL", "WEIGHTS", "Sizes", "dumps", "emit", "sizes"]
 
 WEIGHTS = ("float", "codes")
 """Values of the option `weights`."""

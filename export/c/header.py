@@ -80,9 +80,10 @@ def header_text(
 #define {macro}_INPUT_SHAPE {{{", ".join(map(str, program.input_shape))}}}
 #define {macro}_OUTPUT_SHAPE {{{", ".join(map(str, program.output_shape)) or "1"}}}
 
-{tile}/* RAM: all static memory that is written to. */
+{tile}/* RAM: all static memory that is written to; less where there are fewer than 32 vector registers. */
 #define {macro}_WORKSPACE_BYTES ({ram_bytes}{extra})
-/* Flash: the constant tables where vectors are narrow (a microcontroller); the code comes on top. */
+/* Flash: the constant tables where vectors are narrow (a microcontroller). The code comes on top, as much as the
+   compiler makes of it: `size` of the object file tells both together, as text. */
 #define {macro}_TABLE_BYTES {table_bytes}
 
 #ifdef __cplusplus

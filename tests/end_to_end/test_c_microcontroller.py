@@ -12,6 +12,7 @@ from c_programs import PORTABLE, reference
 from onnx_models import compressed
 
 from export import TARGETS
+from export.c import sizes
 
 _CPU = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-Os", "-ffp-contract=fast")
 
@@ -89,12 +90,19 @@ def test_a_cortex_m4_computes_the_same_within_the_bytes_that_the_header_states(
 
     header = (tmp_path / "net.h").read_text()
     symbols = re.findall(r"^\w+ (\w+) (\w) (\w+)", _run(nm, "-S", str(tmp_path / "net.o")), flags=re.MULTILINE)
-    sizes = {kind: sum(int(size, 16) for size, k, _ in symbols if k in kind) for kind in ("bBdD", "rR")}
+    kinds = {kind: sum(int(size, 16) for size, k, _ in symbols if k in kind) for kind in ("bBdD", "rR")}
     ram = re.search(r"WORKSPACE_BYTES \((\d+)", header)
     tables = re.search(r"TABLE_BYTES (\d+)", header)
     assert ram is not None
     assert tables is not None
-    assert sizes == {"bBdD": int(ram[1]), "rR": int(tables[1])}
+    assert kinds == {"bBdD": int(ram[1]), "rR": int(tables[1])}
+
+    told = sizes({suffix: (tmp_path / f"net{suffix}").read_bytes() for suffix in (".c", ".h")}, flags=_CPU)
+    assert told is not None
+    code = sum(int(size, 16) for size, k, _ in symbols if k in "tT")
+    assert int(ram[1]) <= told.ram_bytes <= int(ram[1]) + 256
+    # Between functions and tables stand literals, alignment and tables that the compiler makes.
+    assert int(tables[1]) + code <= told.flash_bytes <= int(tables[1]) + code + 4096
 
     proto = onnx.load_from_string(TARGETS["onnx-dense"].dumps(model)[".onnx"])
     shape = [dim.dim_value for dim in proto.graph.input[0].type.tensor_type.shape.dim[1:]]

@@ -15,7 +15,7 @@ from onnx_models import compressed
 from compress import container
 from compress.errors import UnsupportedError, UsageError
 from export import TARGETS
-from export.c import blocks, dumps, emit, phases
+from export.c import blocks, dumps, emit, phases, sizes
 from export.c.memory import Request, place
 from export.c.packing import lanes, packed
 from jobs import export_file
@@ -378,3 +378,21 @@ def test_small_convolutions_and_many_images(
         text = text.replace("#define WIDE 0", "#define WIDE (LANES > 1)")
     found = compiled(proto, x, tmp_path, (*flags, *SANITIZE), text=text)
     assert np.allclose(found, reference(proto, x), atol=1e-5)
+
+
+def test_the_compiler_tells_flash_and_ram() -> None:
+    files = dumps(compressed(), stem="net")
+    told = sizes(files, compiler="gcc", flags=("-O2", "-march=native"))
+    if told is None:
+        pytest.skip("found no gcc or size")
+    assert sizes(files, compiler="no-such-gcc") is None
+    expression = re.search(r"WORKSPACE_BYTES (.+)", files[".h"].decode())
+    assert expression is not None
+    ram = re.fullmatch(r"\((\d+) \+ (\d+) \* NET_TILE \+ \(NET_TILE \? (\d+) : 0\)\)", expression[1])
+    assert ram is not None
+    least = int(ram[1]) + 64 * int(ram[2])
+    assert least <= told.ram_bytes <= least + int(ram[3]) + 256
+    assert told.flash_bytes > sum(t.csr.nnz for t in compressed().tensors if hasattr(t, "csr"))
+    with pytest.raises(UnsupportedError) as caught:
+        sizes(files, compiler="gcc", flags=("-DNET_TILE=-1",))
+    assert str(caught.value).startswith("net.c: gcc -DNET_TILE=-1 refuses it (")
