@@ -273,7 +273,7 @@ def main() -> int:
     for name in NETWORKS.keys() - found.keys():
         print(f"{name}: not installed")
     print(
-        "| network | bytes | xz | coded | ratio | worst error | mean error | task | load, ms | peak, MiB (more, allowed) |"
+        "| network | bytes | xz | coded | ratio | worst error | mean error | task | load, ms | peak, MiB (more, of) |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     rows = []

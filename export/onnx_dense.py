@@ -8,13 +8,13 @@ __all__ = ["dumps"]
 
 
 def dumps(model: CompressedModel, *, stem: str = "model") -> Mapping[str, bytes]:
-    """Serialise the network with its decoded weights; the same model gives the same bytes.
+    """Serialise the network with its decoded weights: what the self-decoding targets become at load, and equal bits.
 
     Parameters
     ----------
     model : CompressedModel
     stem : str
-        Unused: nothing in an ONNX file is named after the file.
+        Unused: an ONNX file does not depend on its name.
 
     Returns
     -------

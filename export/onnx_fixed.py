@@ -10,18 +10,20 @@ __all__ = ["dumps"]
 
 
 def dumps(model: CompressedModel, *, stem: str = "model") -> Mapping[str, bytes]:
-    """Serialise the network with a decoder of standard operators in front of it; the same model gives the same bytes.
+    """Serialise the network as `onnx_coded.dumps` does, its codes and gaps of one width for every tensor.
+
+    A runtime folds about thirty nodes at load, and the bound on memory does not arise: a weight takes about 13 bytes.
 
     Parameters
     ----------
     model : CompressedModel
     stem : str
-        Unused: nothing in an ONNX file is named after the file.
+        Unused.
 
     Returns
     -------
     mapping
-        `.onnx` → the serialised ModelProto, which `onnx.checker` accepts with its full check.
+        `.onnx` → the serialised ModelProto, checked like the others.
     """
     import onnx
 

@@ -32,9 +32,13 @@ _WORKER = Path(__file__).with_name("onnx_worker.py")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a file did: seconds and peak bytes of loading, seconds of its quickest run, outputs by feed and name."""
+    """What a file did: seconds and peak bytes of loading, seconds of its quickest run, outputs by feed and name.
+
+    `load_cpu_s` are the seconds in which the processor worked on loading, on a busy machine fewer than `load_s`.
+    """
 
     load_s: float
+    load_cpu_s: float
     load_peak_bytes: int
     run_s: float | None
     outputs: Mapping[str, NDArray[Any]]
@@ -129,7 +133,7 @@ def run_file(model: Path, feeds: Path, out: Path) -> Probe:
     answer = _call("run", model, feeds, out)
     with np.load(out, allow_pickle=False) as archive:
         outputs = {name: archive[name] for name in archive.files}
-    return Probe(answer["load_s"], answer["load_peak_bytes"], answer["run_s"], outputs)
+    return Probe(answer["load_s"], answer["load_cpu_s"], answer["load_peak_bytes"], answer["run_s"], outputs)
 
 
 def digests_of(model: Path) -> dict[str, str]:
