@@ -5,8 +5,8 @@
 
 Files are .dcz or .onnx; `--zoo` takes a network of ours with random weights, pruned by global magnitude and shared to
 32 values: for the time alone, and said to be so. Every file is written as C, compiled here, and checked against
-onnxruntime before a time counts. Times are of a call from Python, and of a call inside C. What is printed is Markdown;
-raw samples go into the JSON.
+onnxruntime before a time counts; the accuracy is that of the report.json beside it. Times are of a call from Python,
+input and output bound before, and of a call inside C. What is printed is Markdown; raw samples go into the JSON.
 """
 
 import argparse
@@ -63,6 +63,12 @@ def _load(path: Path) -> "onnx.ModelProto":
         model = container.load(path)
         return model.graph.model(model.weights())
     return onnx.load(path)
+
+
+def _accuracy(path: Path) -> float | None:
+    """Test accuracy of the file in percent, where `compress run` has left its report beside it."""
+    report = path.with_name("report.json")
+    return float(json.loads(report.read_text())["test"]["file"]["percent"]) if report.exists() else None
 
 
 def _sparsity(model: "onnx.ModelProto") -> float:
@@ -150,13 +156,14 @@ def _samples(onnxruntime: Any, call: Any, library: Any, inside: tuple[Any, ...],
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| network | sparsity | batch | onnxruntime | c, from Python | c, inside | faster | difference | compile |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| network | sparsity | accuracy | batch | onnxruntime | c, from Python | c, inside | faster | difference | compile |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         p50 = {name: float(np.median(values)) / row["batch"] / 1e3 for name, values in row["latency_ns"].items()}
+        accuracy = "" if row["accuracy_percent"] is None else f"{row['accuracy_percent']:.2f} %"
         lines.append(
-            f"| {row['name']} | {row['sparsity']:.3f} | {row['batch']} | {p50['onnxruntime']:.2f} µs "
+            f"| {row['name']} | {row['sparsity']:.3f} | {accuracy} | {row['batch']} | {p50['onnxruntime']:.2f} µs "
             f"| {p50['c']:.2f} µs | {p50['c-inside']:.2f} µs | {p50['onnxruntime'] / p50['c']:.1f} × "
             f"| {row['difference']:.1e} | {row['compile_s']:.1f} s |"
         )
@@ -176,9 +183,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     batches = [int(text) for text in arguments.batch.split(",")]
-    models = [(path.stem if path.stem != "model" else path.parent.name, _load(path)) for path in arguments.files]
+    models = [
+        (path.stem if path.stem != "model" else path.parent.name, _load(path), _accuracy(path))
+        for path in arguments.files
+    ]
     models += [
-        (f"{name}, random weights", _random(name, float(text)))
+        (f"{name}, random weights", _random(name, float(text)), None)
         for name in arguments.zoo
         for text in arguments.sparsity.split(",")
     ]
@@ -186,8 +196,9 @@ def main() -> None:
         parser.error("found no file and no --zoo, allowed at least one")
     options = {"weights": arguments.weights, "unroll": arguments.unroll}
     rows = []
-    for name, model in models:
-        rows += _measure(name, model, batches, arguments.rounds, options)
+    for name, model, accuracy in models:
+        for row in _measure(name, model, batches, arguments.rounds, options):
+            rows.append({"accuracy_percent": accuracy, **row})
     print("p50 per image, one core; difference: the largest of any output from onnxruntime's\n")
     print(_table(rows))
     if arguments.json is not None:
