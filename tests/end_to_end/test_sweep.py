@@ -163,7 +163,7 @@ DATA = {
     "folder:half": (1, "half/dogs: found no image, allowed at least 2, one of them for the test"),
     "folder:none": (1, "none: found no such directory, allowed one with a sub-folder of images for every class"),
     "cifar-10:short": (1, "short/data_batch_1.bin: found 6145 bytes, allowed a multiple of 3073, which is one image"),
-    "cifar-10:label": (1, "label/data_batch_2.bin: found the label 10 on image 0, allowed 0 to 9"),
+    "cifar-10:label": (1, "label/data_batch_2.bin: found the label 10 on image 1, allowed 0 to 9"),
     "minst": (2, "data: found 'minst', allowed mnist, fashion-mnist, cifar-10, cifar-100, folder, nearest: mnist"),
 }  # fmt: skip
 
