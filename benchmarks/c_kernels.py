@@ -156,7 +156,7 @@ def _samples(onnxruntime: Any, call: Any, library: Any, inside: tuple[Any, ...],
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| network | sparsity | accuracy | batch | onnxruntime | c, from Python | c, inside | faster | difference | compile |",
+        "| network | sparsity | accuracy | batch | onnxruntime | c, Python | c, inside | faster | difference | built |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
