@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from compress.errors import UsageError
 from compress.recipe import Recipe, load_recipe
 
@@ -70,7 +72,7 @@ def points_of(axes: Mapping[str, Any]) -> tuple[Point, ...]:
             try:
                 Recipe.of({name: value})
             except UsageError as error:
-                if name not in Recipe.model_fields or str(error).startswith(f"{name.replace('_', '-')}:"):
+                if not _is_of_several_fields(error):
                     errors.append(str(error))
     count = 1
     for axis in lists.values():
@@ -97,6 +99,12 @@ def load_axes(path: Path) -> tuple[Point, ...]:
         One line for everything that is wrong with the file or its axes.
     """
     return points_of(load_recipe(path))
+
+
+def _is_of_several_fields(error: UsageError) -> bool:
+    """Whether fields do not go together; of one field alone this says nothing, for the others may go with it."""
+    cause = error.__cause__
+    return isinstance(cause, ValidationError) and not cause.errors(include_url=False)[0]["loc"]
 
 
 def _text(value: Any) -> str:
