@@ -85,7 +85,7 @@ def compress_network(
     WeightsError
         A weight is NaN or infinite.
     UnsupportedError
-        The module cannot be traced, or has no linear or convolution layer.
+        The module cannot be traced, has no linear or convolution layer, or has channels that cannot be removed.
     CompressError
         Training diverges.
     """

@@ -58,20 +58,20 @@ class Pruner:
     Raises
     ------
     UnsupportedError
-        The module has no linear or convolution layer.
+        The module has no linear or convolution layer, or its channels cannot be removed.
     UsageError
-        The recipe names a layer that the network has not.
+        The recipe names a layer that the network has not, or whose filters are not ranked on their own.
     """
 
     def __init__(self, module: "nn.Module", graph: Graph, recipe: Recipe, trainer: Trainer) -> None:
         self.module, self.graph, self._recipe, self._trainer = module, graph, recipe, trainer
         self._network = describe(graph.zoo) if graph.zoo is not None else None
         self.coded = coded_parameters(module, graph)
-        _check_layers(recipe, self.coded)
+        self._groups: tuple[ChannelGroup, ...] = ()
+        self._check_layers()
         self._generator = np.random.default_rng(recipe.seed)
         self.masks = self._unpruned()
         self._filters: dict[str, NDArray[np.bool_]] = {}
-        self._groups: tuple[ChannelGroup, ...] = ()
 
     def prune(self) -> None:
         """Prune in rounds to what the recipe asks for, and retrain after each; after the last one filters leave."""
@@ -118,6 +118,18 @@ class Pruner:
             self._rebuild(network, weights)
             self._retrain(f"merge {number}", recipe.merge_epochs)
 
+    def _check_layers(self) -> None:
+        """Find the groups of channels, and raise `UsageError` where the recipe names a layer that it cannot mean."""
+        criterion = CRITERIA[self._recipe.criterion]
+        if criterion.removes and self._network is None and self._recipe.cut_epochs():
+            self._groups = find_channels(self.module, self._example, self.coded)
+        pruned = self.coded if criterion.unit == "weight" else self.coded[:-1]
+        pruned = tuple(group.name for group in self._groups) or pruned
+        for field, names in (("bits", self.coded), ("layer_sparsity", pruned), ("quality", self.coded)):
+            allowed = [*(name.removesuffix(".weight") for name in names), "conv", "fc", "default"]
+            for layer in getattr(self._recipe, field):
+                known_name(f"{field.replace('_', '-')}, layer", layer, allowed)
+
     def _retrain(self, stage: str, epochs: int, rate: Callable[[int, int], float] | None = None) -> None:
         self._trainer.fit(
             self.module,
@@ -141,8 +153,7 @@ class Pruner:
             scores = {name: _left(criterion.score(context, name), self.masks[name]) for name in self.coded}
             self.masks = choose_weights(self._recipe, number, scores, self._unpruned())
             return
-        if criterion.removes and self._network is None:
-            self._groups = self._groups or find_channels(self.module, self._example, self.coded)
+        if self._groups:
             scores = score_channels(self._groups, lambda name: criterion.score(context, name))
         else:
             scores = {name: criterion.score(context, name) for name in self.coded[:-1]}
@@ -226,11 +237,3 @@ def _by_layer(filters: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.
 def _left(scores: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The scores, minus infinity where pruned already."""
     return np.where(kept, scores, np.float32(-np.inf))
-
-
-def _check_layers(recipe: Recipe, coded: tuple[str, ...]) -> None:
-    """Raise `UsageError` where the recipe names a layer that the network has not."""
-    allowed = [*(name.removesuffix(".weight") for name in coded), "conv", "fc", "default"]
-    for field in ("bits", "layer_sparsity", "quality"):
-        for layer in getattr(recipe, field):
-            known_name(f"{field.replace('_', '-')}, layer", layer, allowed)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from compress.container import dumps, loads
-from compress.errors import UnsupportedError
+from compress.errors import UnsupportedError, UsageError
 from compress.observer import Observer, Silent
 from compress.pipeline import Compression, compress_network
 from compress.prune import CRITERIA, count_kept
@@ -275,6 +275,18 @@ def test_a_network_that_fixes_its_widths_is_refused() -> None:
     assert message.startswith("Fixed: does not run without its pruned channels (")
     assert message.endswith("), allowed filter-l1, filter-l2, which mask filters and leave the network as it is")
     assert "\n" not in message
+
+
+def test_a_layer_that_is_not_ranked_on_its_own_is_told_before_any_training() -> None:
+    module = residual()
+    module.grouped = nn.Conv2d(12, 12, 3)
+    notes = Notes()
+    with pytest.raises(UsageError) as caught:
+        compress(module, criterion="channel-l1", scope="per-layer", layer_sparsity="outer=0.5", observer=notes)
+    assert str(caught.value) == (
+        "layer-sparsity, layer: found 'outer', allowed stem, inner, side, grouped, conv, fc, default"
+    )
+    assert notes.texts == []
 
 
 def test_without_torch_pruning_it_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,3 +200,9 @@ def test_a_layer_that_the_network_has_not_is_told() -> None:
     with pytest.raises(UsageError) as caught:
         compress(bits="5,c9=3")
     assert str(caught.value) == "bits, layer: found 'c9', allowed c1, c3, c5, f6, output, conv, fc, default"
+
+
+def test_a_sparsity_for_the_filters_of_the_outputs_is_told() -> None:
+    with pytest.raises(UsageError) as caught:
+        compress(criterion="filter-l1", scope="per-layer", layer_sparsity="output=0.5")
+    assert str(caught.value) == "layer-sparsity, layer: found 'output', allowed c1, c3, c5, f6, conv, fc, default"
