@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from commands.common import Quiet, whole_number
+from commands.common import Quiet, parse_settings, whole_number
 from compress.errors import UsageError
 
 __all__ = ["sweep"]
@@ -15,6 +15,14 @@ def sweep(
     axes: Annotated[str, typer.Argument(help="YAML file of axes, or a study: study-a to study-e, han", metavar="AXES")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="where everything goes", metavar="DIR", show_default="runs/NAME")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="only the points with this value on this axis, repeatable", metavar="AXIS=VALUE"),
+    ] = None,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="a field of the recipe for all points, repeatable", metavar="NAME=VALUE"),
     ] = None,
     workers: Annotated[str, typer.Option(help="processes on this machine, or ray", metavar="N|ray")] = "1",
     threads: Annotated[str, typer.Option(help="threads of every point", metavar="N")] = "1",
@@ -35,24 +43,37 @@ def sweep(
     Writes into DIR: a directory a run, results.csv, seconds.csv, results.md,
     pareto.png; for a study also study.md and its plots.
 
-    Example: compress sweep han --workers 2
+    Examples: compress sweep han --workers 2
+
+    compress sweep study-e --only data=mnist --set limit=6000 -o short
     """
     from console import Reporter
     from studies import Settings, run_sweep
 
-    directories: dict[str, Path] = {}
-    for text in data_dir or ():
-        name, equals, path = text.partition("=")
-        if not (name and equals and path):
-            raise UsageError(f"data-dir: found {text!r}, allowed NAME=PATH")
-        directories[name] = Path(path)
     settings = Settings(
         workers=int(workers) if workers.isdecimal() else workers,
         threads=whole_number("threads", threads),
         device=device,
-        data_dirs=directories,
+        data_dirs={name: Path(path) for name, path in _pairs("data-dir", "NAME=PATH", data_dir)},
         ray_address=ray_address,
     )
     with Reporter(quiet=quiet) as reporter:
-        directory, outcomes = run_sweep(axes, out=out, settings=settings, observer=reporter)
+        directory, outcomes = run_sweep(
+            axes,
+            only=_pairs("only", "AXIS=VALUE", only),
+            changes=parse_settings(changed),
+            out=out,
+            settings=settings,
+            observer=reporter,
+        )
     print(f"{len(outcomes)} points in {directory}")
+
+
+def _pairs(option: str, form: str, texts: list[str] | None) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"{option}: found {text!r}, allowed {form}")
+        pairs.append((name, value))
+    return pairs

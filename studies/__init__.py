@@ -1,14 +1,15 @@
 """Sweeps above the rooms: axes to points, points to full runs, results to tables; the named studies, one a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from compress.errors import CompressError
 from compress.names import known_name
 from compress.observer import Observer, Silent
 from studies import a, b, c, d, e, han
-from studies.axes import Point, load_axes, points_of
+from studies.axes import Point, change_points, choose_points, load_axes, points_of
 from studies.results import write_results
 from studies.study import Study
 from studies.sweep import Outcome, Settings, sweep
@@ -31,7 +32,13 @@ _SILENT = Silent()
 
 
 def run_sweep(
-    axes: str, *, out: Path | None = None, settings: Settings | None = None, observer: Observer = _SILENT
+    axes: str,
+    *,
+    only: Sequence[tuple[str, str]] = (),
+    changes: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    settings: Settings | None = None,
+    observer: Observer = _SILENT,
 ) -> tuple[Path, tuple[Outcome, ...]]:
     """Run a named study or a file of axes, and write its tables and plots beside the runs.
 
@@ -39,6 +46,10 @@ def run_sweep(
     ----------
     axes : str
         Key in STUDIES, or the path of a YAML file of axes.
+    only : sequence of (str, str)
+        Axis and value: the points that have it, others left out. An axis may be named more than once.
+    changes : mapping of str to value, optional
+        Fields of the recipe that all points take another value for, such as a limit on the training images.
     out : Path, optional
         Directory of the sweep; `runs/<name>` by default. Complete points in it are not run again.
     settings : Settings, optional
@@ -58,6 +69,7 @@ def run_sweep(
     is_file = Path(axes).suffix in (".yaml", ".yml")
     study = None if is_file else STUDIES[known_name("sweep", axes, STUDIES)]
     points = study.points() if study else load_axes(Path(axes))
+    points = change_points(choose_points(points, only), changes or {})
     directory = out or Path("runs") / (Path(axes).stem if is_file else axes)
     outcomes = sweep(points, directory, settings or Settings(), observer=observer)
     write_results(outcomes, directory)

@@ -39,9 +39,12 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     by_axes = {
         (outcome.point.axes["criterion"], outcome.point.axes["sparsity"]): report_of(outcome) for outcome in outcomes
     }
-    coded = [row["layer"] for row in by_axes["l1", 0.2]["layers"] if row["weight_bits"] is not None]
+    dense = report_of(outcomes[0])
+    coded = [row["layer"] for row in dense["layers"] if row["weight_bits"] is not None]
     per_layer = []
     for sparsity in _SPARSITIES:
+        if ("l1", sparsity) not in by_axes:
+            continue
         kept = {row["layer"]: 100 * (1 - row["kept"] / row["weights"]) for row in by_axes["l1", sparsity]["layers"]}
         per_layer.append([sparsity, *(f"{kept[name]:.1f}" for name in coded)])
     costs = []
@@ -60,7 +63,6 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
                 f"{seconds['train'] + seconds['prune']:.0f}",
             ]
         costs.append(row)
-    dense = by_axes["l1", 0.2]
     columns = ["sparsity"]
     for criterion in _CRITERIA:
         columns += [f"{criterion}: held-out % after retraining", "test % of the file", "bytes", "training s"]

@@ -2,8 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from compress.errors import UsageError
 from compress.recipe import Recipe, load_recipe
 
-__all__ = ["Point", "load_axes", "point_of", "points_of"]
+__all__ = ["Point", "change_points", "choose_points", "load_axes", "point_of", "points_of"]
 
 _MAX_POINTS = 10_000
 
@@ -99,6 +99,59 @@ def load_axes(path: Path) -> tuple[Point, ...]:
         One line for everything that is wrong with the file or its axes.
     """
     return points_of(load_recipe(path))
+
+
+def choose_points(points: Sequence[Point], wanted: Sequence[tuple[str, str]]) -> tuple[Point, ...]:
+    """The points that have one of the wanted values on every axis that is named.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    wanted : sequence of (str, str)
+        Axis and value, as the names of the points spell them.
+
+    Raises
+    ------
+    UsageError
+        An axis that the points do not have, or a value that none of them has.
+
+    Examples
+    --------
+    >>> points = points_of({"sparsity": [0.5, 0.9], "seed": [0, 1]})
+    >>> [point.name for point in choose_points(points, [("seed", "1")])]
+    ['sparsity=0.5,seed=1', 'sparsity=0.9,seed=1']
+    """
+    axes: dict[str, list[str]] = {}
+    for axis, value in wanted:
+        known = list(dict.fromkeys(_text(point.axes[axis]) for point in points if axis in point.axes))
+        if not known:
+            names = dict.fromkeys(name for point in points for name in point.axes)
+            raise UsageError(f"only: found axis {axis!r}, allowed {', '.join(names) or 'none'}")
+        if _text(value) not in known:
+            raise UsageError(f"only, {axis}: found {value!r}, allowed {', '.join(known)}")
+        axes.setdefault(axis, []).append(_text(value))
+    return tuple(
+        point for point in points if all(_text(point.axes.get(axis)) in values for axis, values in axes.items())
+    )
+
+
+def change_points(points: Sequence[Point], fields: Mapping[str, Any]) -> tuple[Point, ...]:
+    """The points with other values of some fields of their recipes.
+
+    Raises
+    ------
+    UsageError
+        A field that is an axis, an unknown one, or a value outside what is allowed.
+
+    Examples
+    --------
+    >>> [point.recipe.limit for point in change_points(points_of({"seed": [0, 1]}), {"limit": "6000"})]
+    [6000, 6000]
+    """
+    axis = next((name for name in fields if any(name in point.axes for point in points)), None)
+    if axis is not None:
+        raise UsageError(f"set: found {axis}, which is an axis, allowed another field")
+    return tuple(replace(point, recipe=Recipe.of({**point.recipe.flat(), **fields})) for point in points)
 
 
 def _is_of_several_fields(error: UsageError) -> bool:

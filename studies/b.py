@@ -48,6 +48,8 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     seconds = _test_seconds(outcomes)
     for number, network in enumerate(_SPARSITIES):
         chosen = [outcome for outcome in outcomes if outcome.point.axes["network"] == network]
+        if not chosen:
+            continue
         rows, curves = [], {}
         for outcome in chosen:
             report, sparsity = report_of(outcome), outcome.point.axes["sparsity"]

@@ -50,8 +50,8 @@ def _points() -> tuple[Point, ...]:
 
 def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     rows = []
-    heights: dict[str, list[float]] = {schedule: [] for schedule in _METHODS}
-    groups = []
+    groups = list(dict.fromkeys(_group(outcome) for outcome in outcomes))
+    heights = {schedule: [float("nan")] * len(groups) for schedule in _METHODS}
     for outcome in outcomes:
         report, axes = report_of(outcome), outcome.point.axes
         epochs = sum(record["stage"] != "tune" for record in report["history"])
@@ -67,12 +67,15 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
                 f"{report['file_bytes']:,}",
             ]
         )
-        heights[axes["schedule"]].append(report["test"]["file"]["percent"])
-        if axes["schedule"] == "incremental":
-            groups.append(f"{str(axes['network']).split('(', maxsplit=1)[0]}\n{axes['data']}")
+        heights[axes["schedule"]][groups.index(_group(outcome))] = report["test"]["file"]["percent"]
     columns = ["network", "data", "pruning", "epochs", "training, s", "held-out % after retraining"]
     write_text(directory, markdown_table([*columns, "test % of the file", "bytes"], rows))
     plot_bars(directory / "accuracy.png", "Accuracy of the file on the test set", ("", "accuracy, %"), groups, heights)
+
+
+def _group(outcome: Outcome) -> str:
+    axes = outcome.point.axes
+    return f"{str(axes['network']).split('(', maxsplit=1)[0]}\n{axes['data']}"
 
 
 STUDY = Study(title="Incremental pruning in 20 epochs against iterative pruning in 200", points=_points, write=_write)

@@ -138,8 +138,8 @@ def sweep(
         check_points(waiting, settings.data_dirs, settings.device)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CompressError(f"{directory}: cannot be written ({error.strerror})") from error
+    except OSError as failure:
+        raise CompressError(f"{directory}: cannot be written ({failure.strerror})") from failure
     if complete:
         observer.note("sweep", f"{len(complete)} of {len(points)} points are complete already")
     done = len(complete)
