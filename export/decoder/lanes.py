@@ -31,7 +31,7 @@ _BYTES_OF_STEP = {True: 8, False: 200}
 _BYTES_OF_SYMBOL = {True: 57, False: 60}
 _MAX_STEPS = 128
 _MANY = 1 << 21
-_LEAST_LANES = 1600
+_LEAST_LANES = 2048
 """A step takes a runtime as long to fold for fewer."""
 
 
