@@ -64,6 +64,16 @@ def test_everything_that_is_wrong_with_the_axes_is_told_a_line_each() -> None:
     assert str(caught.value) == "pattern: found 2:4 with sparsity 0.9, allowed 0.5"
 
 
+def test_fields_that_only_go_together_are_checked_together() -> None:
+    points = points_of({"scope": "per-layer", "layer_sparsity": [{"conv": 0.5}, {"conv": 0.5, "fc": 0.9}]})
+    assert [point.name for point in points] == ["layer_sparsity=conv0.5", "layer_sparsity=conv0.5+fc0.9"]
+    with pytest.raises(UsageError) as caught:
+        points_of({"scope": ["per-layer", "global"], "layer_sparsity": "conv=0.5"})
+    assert str(caught.value) == (
+        "scope: found 'global' with layer-sparsity {'conv': 0.5}, allowed per-layer with it and only with it"
+    )
+
+
 def test_axes_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "axes.yaml"
     path.write_text("sparsity: [0.5, 0.9]\nbits: 4\n", "utf-8")
