@@ -166,9 +166,10 @@ def bound(path: Path, x: NDArray[np.float32], y: NDArray[np.float32]) -> Callabl
     library = ctypes.PyDLL(str(path))
     refused = library.bench_bind(_pointer(x), _pointer(y), len(x))
     assert not refused, "an array has an address"
-    # The arrays stay alive as long as the function.
-    library.bench_call.arrays = (x, y)
-    return library.bench_call  # type: ignore[no-any-return]
+    call: Any = library.bench_call
+    call.arrays = x, y  # They stay alive as long as the function.
+    function: Callable[[], int] = call
+    return function
 
 
 def _load(path: Path, options: LoadOptions) -> Session:
