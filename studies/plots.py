@@ -108,7 +108,7 @@ def plot_panels(
     *,
     level: tuple[str, float],
 ) -> None:
-    """Curves in panels side by side that share the vertical axis and the legend.
+    """Curves in panels side by side, each with its own range of heights, and one legend.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def plot_panels(
     colours = mpl.colormaps["viridis"].resampled(max(2, len(names) + 1))
     columns = -(-len(names) // 24)
     figure = Figure(figsize=(5.2 * len(panels) + 1.6 * columns, _HEIGHT), layout="constrained")
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (label, curves) in zip(grid, panels.items(), strict=True):
         for name, (places, heights) in curves.items():
             axes.plot(places, heights, "o-", label=name, color=colours(names.index(name)), linewidth=1.4, markersize=3)
