@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -36,6 +37,11 @@ DEFAULT_BITS = 5
 
 _PATTERN_TOLERANCE = 1e-9
 
+_RATES: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {"lenet-5-caffe": MappingProxyType({"learning_rate": 0.05, "retrain_learning_rate": 0.02})}
+)
+"""Family of networks → the learning rates that it takes where a recipe names none: it diverges at the usual ones."""
+
 
 class Recipe(BaseModel):
     """What a run does. Frozen; checks itself; the same recipe, seed, machine and versions give the same files."""
@@ -64,7 +70,9 @@ class Recipe(BaseModel):
     brightness: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="change their brightness by up to so much")
     contrast: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="change their contrast by up to so much")
     epochs: Epochs = Field(8, description="epochs of dense training")
-    learning_rate: LearningRate = Field(0.1, description="highest learning rate of dense training")
+    learning_rate: LearningRate = Field(
+        0.1, description="highest learning rate of dense training; 0.05 for lenet-5-caffe"
+    )
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(5e-4, description="L2 penalty in training and retraining")
     optimiser: Annotated[str, AfterValidator(one_of(OPTIMISERS))] = Field(
         "nesterov", description=f"how training and retraining step: {', '.join(OPTIMISERS)}"
@@ -112,7 +120,9 @@ class Recipe(BaseModel):
         0, description="epochs of retraining between cuts; 0 to spread the rounds up to prune-end, else round-epochs"
     )
     retrain_epochs: Epochs = Field(6, description="epochs of retraining after the last round")
-    retrain_learning_rate: LearningRate = Field(0.03, description="highest learning rate of retraining")
+    retrain_learning_rate: LearningRate = Field(
+        0.03, description="highest learning rate of retraining; 0.02 for lenet-5-caffe"
+    )
     bits: Annotated[dict[str, int], BeforeValidator(parse_bits), AfterValidator(check_bits)] = Field(
         {"default": DEFAULT_BITS}, description="bits of a code, by layer, by kind (conv, fc), or default"
     )
@@ -122,6 +132,14 @@ class Recipe(BaseModel):
     tune_epochs: Epochs = Field(2, description="epochs of tuning the centroids")
     tune_learning_rate: LearningRate = Field(1e-4, description="highest learning rate of tuning the centroids")
     half: bool = Field(True, description="round biases of coded layers and centroids to half precision")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_rates(cls, values: Any) -> Any:
+        """Add the learning rates of a network that has its own."""
+        if not isinstance(values, Mapping):
+            return values
+        return {**_RATES.get(str(values.get("network", "")).partition("(")[0].strip(), {}), **values}
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -261,8 +279,12 @@ class Recipe(BaseModel):
         return fields
 
     def changed(self) -> dict[str, Any]:
-        """Only the fields that differ from the defaults."""
-        defaults = Recipe().flat()
+        """Only the fields that differ from the defaults; those are the network's own where it has some.
+
+        >>> Recipe(network="lenet-5-caffe", seed=3).changed()
+        {'network': 'lenet-5-caffe', 'seed': 3}
+        """
+        defaults = {**Recipe(network=self.network).flat(), "network": Recipe().network}
         return {name: value for name, value in self.flat().items() if value != defaults[name]}
 
     def to_yaml(self) -> str:

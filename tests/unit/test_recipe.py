@@ -123,3 +123,14 @@ def test_known_name_without_a_near_one() -> None:
     with pytest.raises(UsageError) as caught:
         known_name("target", "qqqq", ("onnx", "c"))
     assert str(caught.value) == "target: found 'qqqq', allowed onnx, c"
+
+
+def test_a_network_may_have_learning_rates_of_its_own() -> None:
+    caffe = Recipe.of({"network": "lenet-5-caffe", "seed": 1})
+    assert (caffe.learning_rate, caffe.retrain_learning_rate) == (0.05, 0.02)
+    assert caffe == Recipe.of(caffe.flat()) == Recipe.of(caffe.changed())
+    assert "learning_rate" not in caffe.changed()
+    given = Recipe.of({"network": "lenet-5-caffe", "learning_rate": 0.1})
+    assert given.learning_rate == 0.1
+    assert given.changed()["learning_rate"] == 0.1
+    assert Recipe(network="lenet-5(pool=average)").learning_rate == Recipe().learning_rate
