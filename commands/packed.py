@@ -13,6 +13,9 @@ from export import TARGETS
 
 __all__ = ["evaluate", "export", "inspect", "unpack", "verify"]
 
+_LARGEST_SIZED = 4 << 20
+"""Bytes of a C file that is still compiled to tell its size: it takes seconds."""
+
 
 def inspect(file: PackedFile, as_json: Json = False) -> None:
     """Show where every byte of a packed file goes, from the file alone."""
@@ -107,6 +110,21 @@ def export(
         print(path)
     for remark in exported.remarks:
         print(f"{target}: {remark}", file=sys.stderr)
+    if target == "c":
+        print(f"c: {_sizes(exported.files)}", file=sys.stderr)
+
+
+def _sizes(files: tuple[Path, ...]) -> str:
+    """One line on the flash and RAM of the C file that was just written."""
+    from export.c import sizes
+
+    contents = {path.suffix: path.read_bytes() for path in files}
+    if len(contents[".c"]) > _LARGEST_SIZED:
+        return f"flash and RAM are not measured of C files beyond {_LARGEST_SIZED:,} bytes"
+    found = sizes(contents)
+    if found is None:
+        return "flash and RAM are not measured: found no arm-none-eabi-gcc with its size"
+    return f"flash {found.flash_bytes:,} B, RAM {found.ram_bytes:,} B (arm-none-eabi-size, {' '.join(found.flags)})"
 
 
 def evaluate(

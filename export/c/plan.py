@@ -17,6 +17,8 @@ OPERATORS: Mapping[str, Callable[[Reading, Node], None]] = MappingProxyType(
         "Add": unweighted.add,
         "AveragePool": unweighted.pool("average"),
         "BatchNormalization": weighted.batch_normalization,
+        "Cast": unweighted.cast,
+        "CastLike": unweighted.cast,
         "Concat": unweighted.concat,
         "Conv": weighted.convolution,
         "Dropout": unweighted.identity,

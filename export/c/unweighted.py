@@ -12,6 +12,7 @@ from export.c.steps import Activation, Add, Concat, Pointwise, Pool, Softmax, Tr
 
 __all__ = [
     "add",
+    "cast",
     "concat",
     "flatten",
     "global_average",
@@ -24,6 +25,9 @@ __all__ = [
     "squeeze",
     "transpose",
 ]
+
+_FLOAT = 1
+"""float32 among the element types of ONNX."""
 
 
 def pointwise(kind: str, alpha: float = 0.0) -> Callable[[Reading, Node], None]:
@@ -189,6 +193,15 @@ def squeeze(reading: Reading, node: Node) -> None:
 
 def identity(reading: Reading, node: Node) -> None:
     """Identity, and Dropout in inference."""
+    reading.rename(node, reading.value(node)[1])
+
+
+def cast(reading: Reading, node: Node) -> None:
+    """Cast and CastLike from float32 to float32, which exporters leave behind."""
+    like = reading.network.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+    wanted = node.attributes.get("to", _FLOAT)
+    if wanted != _FLOAT or (like is not None and like.dtype != np.float32):
+        raise refuse(node, f"element type {wanted if like is None else like.dtype}, allowed float32")
     reading.rename(node, reading.value(node)[1])
 
 

@@ -13,6 +13,7 @@ from onnx_models import compressed, write
 
 from compress import container
 from export import TARGETS
+from export.c import sizes
 
 Command = Callable[..., CompletedProcess[str]]
 MODEL = compressed()
@@ -58,6 +59,10 @@ def test_a_flag_is_the_option_of_the_target(
     wanted = TARGETS[target].dumps(MODEL, stem="net", **options)
     assert {path.suffix: path.read_bytes() for path in place.glob("net.*")} == wanted
     assert done.stdout.splitlines() == [f"net{suffix}" for suffix in wanted]
+    if target == "c":
+        found = sizes(wanted)
+        said = f"flash {found.flash_bytes:,} B, RAM {found.ram_bytes:,} B" if found else "flash and RAM are not measured"
+        assert said in done.stderr
 
 
 def test_layers_of_fixed_width_are_named_and_nothing_else_is_said(command: Command, place: Path) -> None:

@@ -181,6 +181,9 @@ def models(draw: Any) -> onnx.ModelProto:
             x, size = draft.linear(x, size)
         if draft.draw(st.booleans()):
             x = draft.node("Dropout", [x])
+        if draft.draw(st.booleans()):
+            x = draft.node("CastLike", [x, draft.constant(np.zeros(1, np.float32))])
+            x = draft.node("Cast", [x], to=TensorProto.FLOAT)
         shape = (size,)
     if draft.draw(st.booleans()):
         x = draft.node(draft.pick("Softmax", "LogSoftmax"), [x], axis=draft.number(1, len(shape)))

@@ -69,9 +69,9 @@ def compiled(
 ONES = np.ones((2, 2, 3, 3), np.float32)
 
 REFUSED = {
-    "n: found operator Erf, the c target allows Add, AveragePool, BatchNormalization, Concat, Conv, Dropout, Flatten, "
-    "Gemm, GlobalAveragePool, Identity, LeakyRelu, LogSoftmax, MatMul, MaxPool, ReduceMean, Relu, Reshape, Sigmoid, "
-    "Softmax, Squeeze, Tanh, Transpose, Unsqueeze": model(node("Erf", "input")),
+    "n: found operator Erf, the c target allows Add, AveragePool, BatchNormalization, Cast, CastLike, Concat, Conv, "
+    "Dropout, Flatten, Gemm, GlobalAveragePool, Identity, LeakyRelu, LogSoftmax, MatMul, MaxPool, ReduceMean, Relu, Reshape, "
+    "Sigmoid, Softmax, Squeeze, Tanh, Transpose, Unsqueeze": model(node("Erf", "input")),
     "n: operator Conv: weight depends on the network's input, allowed a constant": model(
         node("Conv", "input", "input")
     ),
@@ -109,6 +109,10 @@ REFUSED = {
     ),
     "n: operator Relu: input 0 is 'mask', an output that is not computed": model(
         helper.make_node("Dropout", ["input"], ["kept", "mask"], name="d"), node("Relu", "mask")
+    ),
+    "n: operator Cast: element type 10, allowed float32": model(node("Cast", "input", to=TensorProto.FLOAT16)),
+    "n: operator CastLike: element type float16, allowed float32": model(
+        node("CastLike", "input", "w"), w=np.ones(1, np.float16)
     ),
     "input: found shape ['batch', 2, 'height', 4], allowed a batch axis and static positive axes": model(
         node("Relu", "input"), shape=("batch", 2, "height", 4)
