@@ -48,6 +48,10 @@ def onnx(
         str | None,
         typer.Option(help="memory that decoding may take at load (40MB)", metavar="SIZE", show_default="8 × dense"),
     ] = None,
+    short_names: Annotated[
+        bool,
+        typer.Option("--short-names", help="shorten the names of inner values, drop those of nodes"),
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -70,6 +74,7 @@ def onnx(
         bias_correction=bias_correction,
         functions=functions,
         max_load_memory=None if max_load_memory is None else parse_size(max_load_memory, "max-load-memory"),
+        short_names=short_names,
     )
     with Reporter(quiet=quiet) as watching:
         report = jobs.onnx_model.compress_onnx(source, out, settings, calibration=calibration, observer=watching)

@@ -23,7 +23,7 @@ from export.decoder import Part, default_memory
 from jobs.onnx_bias import Correction
 from jobs.onnx_bits import LEFT, choose_bits
 from jobs.onnx_probe import Probe, compare_outputs, digests_of, random_feeds, read_feeds, run_file
-from jobs.onnx_writer import write_model
+from jobs.onnx_writer import bytes_of_names, write_model
 
 __all__ = ["compress_onnx"]
 
@@ -94,7 +94,7 @@ def compress_onnx(
                 model,
                 weights,
                 settings,
-                bytes_before=before,
+                bytes_before=before - (bytes_of_names(model) if settings.short_names else 0),
                 feeds=feeds,
                 folder=folder,
                 share=share,
@@ -112,7 +112,14 @@ def compress_onnx(
         names = lift(model, [item.weight for item in coded])
         parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
         allowed = default_memory(parts) if settings.max_load_memory is None else settings.max_load_memory
-        write = partial(write_model, functions=settings.functions, max_load_memory=allowed, feeds=feeds, folder=folder)
+        write = partial(
+            write_model,
+            functions=settings.functions,
+            max_load_memory=allowed,
+            short_names=settings.short_names,
+            feeds=feeds,
+            folder=folder,
+        )
         theirs = run_file(source, feeds, folder / "theirs.npz")
         written = write(model, parts)
         error = compare_outputs(theirs.outputs, written.probe.outputs)
@@ -131,7 +138,7 @@ def compress_onnx(
             raise CompressError(f"{source}: found {before} bytes, {len(written.content)} coded, allowed fewer")
         _check_error(error.worst, len(written.content), settings, coded, out)
         alone = folder / "decoder.onnx"
-        kinds = {name: item.weight.element for name, item in zip(names, coded, strict=True)}
+        kinds = {written.names.get(name, name): item.weight.element for name, item in zip(names, coded, strict=True)}
         alone.write_bytes(onnx_model.decoder_alone(written.content, kinds, written.nodes))
         _check_decoder(alone, coded, out)
         write_whole(out, written.content)

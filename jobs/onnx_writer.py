@@ -1,15 +1,16 @@
 """Write the coded model and run what came out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress.anyonnx import shorten_names
 from export import onnx_model
 from export.decoder import Part, Plan
 from jobs.onnx_probe import Probe, run_file
 
-__all__ = ["Written", "write_model"]
+__all__ = ["Written", "bytes_of_names", "write_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +25,48 @@ class Written:
         Of the decoder.
     probe : Probe
         What the file did in onnxruntime.
+    names : mapping of str to str
+        Old to new name of every value of the main graph that was renamed.
     """
 
     content: bytes
     plan: Plan
     nodes: int
     probe: Probe
+    names: Mapping[str, str]
 
 
 def write_model(
-    model: Any, parts: Sequence[Part], *, functions: bool, max_load_memory: int, feeds: Path, folder: Path
+    model: Any,
+    parts: Sequence[Part],
+    *,
+    functions: bool,
+    max_load_memory: int,
+    short_names: bool,
+    feeds: Path,
+    folder: Path,
 ) -> Written:
-    """Write a model with decoded parts; `model` is not changed."""
+    """Write a model with decoded parts, under short names where they are asked for; `model` is not changed."""
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     content, plan, nodes = onnx_model.dumps(copy, parts, functions=functions, max_load_memory=max_load_memory)
+    names: Mapping[str, str] = {}
+    if short_names:
+        names = shorten_names(copy)
+        onnx.checker.check_model(copy)
+        content = copy.SerializeToString(deterministic=True)
     attempt = folder / "attempt.onnx"
     attempt.write_bytes(content)
-    return Written(content, plan, nodes, run_file(attempt, feeds, folder / "attempt.npz"))
+    return Written(content, plan, nodes, run_file(attempt, feeds, folder / "attempt.npz"), names)
+
+
+def bytes_of_names(model: Any) -> int:
+    """Bytes that short names save; `model` is not changed."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    shorten_names(copy)
+    return int(model.ByteSize() - copy.ByteSize())

@@ -3,6 +3,7 @@
 from compress.anyonnx.find import Weight, find_weights
 from compress.anyonnx.lift import lift
 from compress.anyonnx.read import read_onnx
+from compress.anyonnx.rename import shorten_names
 from compress.anyonnx.settings import OnnxSettings
 from compress.anyonnx.sharing import SharedTensor, share_tensor
 
@@ -14,4 +15,5 @@ __all__ = [
     "lift",
     "read_onnx",
     "share_tensor",
+    "shorten_names",
 ]
