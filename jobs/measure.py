@@ -35,14 +35,15 @@ _RUNNABLE = ("dense.onnx", "model.onnx", "model.c")
 
 
 def newest_run() -> Path:
-    """The run under `runs/` whose report is the newest.
+    """The run under `runs/` whose report is the newest, a search's full run among them.
 
     Raises
     ------
     CompressError
         There is none.
     """
-    reports = sorted(RUNS.glob("*/report.json"), key=lambda path: (path.stat().st_mtime_ns, str(path)))
+    found = [*RUNS.glob("*/report.json"), *RUNS.glob("*/run/report.json")]
+    reports = sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path)))
     if not reports:
         raise CompressError(f"{RUNS}: found no run, allowed files by name or a run made by 'compress run'")
     return reports[-1].parent

@@ -1,12 +1,13 @@
 """Which files of a run `bench` measures: those that a chosen runtime takes, and those that are there."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compress.errors import CompressError
-from jobs.measure import _expand, _taken
+from jobs.measure import _expand, _taken, newest_run
 
 EVERY = ("dense.onnx", "model.onnx", "model.c")
 
@@ -40,3 +41,17 @@ def test_a_run_without_c_stands_for_what_it_has(tmp_path: Path) -> None:
     with pytest.raises(CompressError) as caught:
         _expand([tmp_path], EVERY[2:])
     assert str(caught.value) == f"{tmp_path}: found none of model.c, allowed a run or a file"
+
+
+def test_the_newest_run_may_be_that_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CompressError, match="found no run"):
+        newest_run()
+    for age, place in enumerate(("runs/found/run", "runs/plain")):
+        Path(place).mkdir(parents=True)
+        report = Path(place, "report.json")
+        report.write_text("{}", "utf-8")
+        os.utime(report, ns=(10**18 - age, 10**18 - age))
+    assert newest_run() == Path("runs/found/run")
+    os.utime("runs/plain/report.json", ns=(2 * 10**18, 2 * 10**18))
+    assert newest_run() == Path("runs/plain")
