@@ -41,7 +41,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_the_page_has_examples() -> None:
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     assert len(PROGRAMS) == 1
 
 
