@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studies.front import front_of
 from studies.sweep import Outcome
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ _DEEP = 3.0
 
 def plot_pareto(outcomes: Sequence[Outcome], path: Path) -> None:
     """Accuracy on the test set against bytes of the file; the line joins the front that held-out data chooses."""
-    from studies.results import front_of
-
     reports = [outcome.report for outcome in outcomes if outcome.report is not None]
     sizes = [float(report["file_bytes"]) for report in reports]
     accuracies = [float(report["test"]["file"]["percent"]) for report in reports]

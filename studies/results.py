@@ -14,7 +14,7 @@ from typing import Any
 from compress.files import write_whole
 from studies.sweep import Outcome
 
-__all__ = ["front_of", "markdown_table", "mean_and_spread", "over_seeds", "write_results"]
+__all__ = ["markdown_table", "mean_and_spread", "over_seeds", "write_results"]
 
 _MEASURED = ("sparsity", "dense_bytes", "file_bytes", "ratio")
 
@@ -51,20 +51,6 @@ def over_seeds(outcomes: Iterable[Outcome]) -> list[tuple[dict[str, Any], list[M
             setting = {name: value for name, value in outcome.point.axes.items() if name != "seed"}
             groups.setdefault(repr(sorted(setting.items())), (setting, []))[1].append(outcome.report)
     return list(groups.values())
-
-
-def front_of(costs: Sequence[tuple[float, float]]) -> list[int]:
-    """Which pairs of costs no other is at least as good as in both and better in one; by rising first cost.
-
-    >>> front_of([(3, 1), (1, 3), (2, 2), (3, 2), (2, 2)])
-    [1, 2, 0]
-    """
-    best, front = float("inf"), []
-    for index in sorted(range(len(costs)), key=lambda i: (costs[i], i)):
-        if costs[index][1] < best:
-            best = costs[index][1]
-            front.append(index)
-    return front
 
 
 def write_results(outcomes: Sequence[Outcome], directory: Path) -> tuple[Path, ...]:

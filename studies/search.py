@@ -15,7 +15,7 @@ from compress.errors import CompressError, UsageError
 from compress.observer import Observer, Silent
 from compress.recipe import Recipe
 from jobs.prepare import Prepared
-from studies.results import front_of
+from studies.front import front_of
 from studies.space import Settings, Space, fields_of, propose, scaled
 
 __all__ = ["Goal", "Trial", "choose", "front", "provisional", "run_trials", "searchable"]
