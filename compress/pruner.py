@@ -210,9 +210,11 @@ class Pruner:
         return Masks(self.module, {name: torch.from_numpy(mask) for name, mask in masks.items()})
 
     def _filter_masks(self) -> dict[str, NDArray[np.bool_]]:
-        """Masks of every parameter that makes up a pruned filter."""
+        """Masks of every parameter that makes up a pruned filter; none before the first cut."""
+        if not self._filters:
+            return {}
         if self._network is not None:
-            return filter_masks(self._network, _by_layer(self._filters)) if self._filters else {}
+            return filter_masks(self._network, _by_layer(self._filters))
         shapes = self.graph.parameters
         if self._groups:
             return channel_masks(self._groups, self._filters, shapes)
