@@ -152,6 +152,7 @@ def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
+_ERROR_STATUS = "the C file: found an error status, allowed 0"
 _DETAILS = {"threads": 1, "flags": " ".join(_FLAGS)}
 
 
@@ -161,7 +162,7 @@ def bound(path: Path, x: NDArray[np.float32], y: NDArray[np.float32]) -> Callabl
     Input and output are bound once, as LiteRT's `invoke` and OpenVINO's `infer` have them, so that nothing is
     converted in a call; and the interpreter's lock is kept, as it should be for a few microseconds.
 
-    Its status is left alone: all that a generated function refuses is a null pointer or a negative count.
+    It returns the C function's status.
     """
     library = ctypes.PyDLL(str(path))
     refused = library.bench_bind(_pointer(x), _pointer(y), len(x))
@@ -174,7 +175,14 @@ def bound(path: Path, x: NDArray[np.float32], y: NDArray[np.float32]) -> Callabl
 
 def _load(path: Path, options: LoadOptions) -> Session:
     _, x, y = _open(path, options)
-    return Session(bound(path, x, y), y.copy, details=_DETAILS)
+    call = bound(path, x, y)
+
+    def output() -> NDArray[np.float32]:
+        if call():
+            raise BenchError(_ERROR_STATUS)
+        return y.copy()
+
+    return Session(call, output, details=_DETAILS)
 
 
 def _load_inside(path: Path, options: LoadOptions) -> Session:
@@ -184,7 +192,7 @@ def _load_inside(path: Path, options: LoadOptions) -> Session:
     def samples(count: int) -> NDArray[np.int64]:
         taken = np.empty(count, dtype=np.int64)
         if library.bench_samples(source, sink, len(x), count, _pointer(taken)):
-            raise BenchError("the C file: found an error status, allowed 0")
+            raise BenchError(_ERROR_STATUS)
         return taken
 
     return Session(lambda: samples(1), y.copy, samples, {**_DETAILS, "clock": "in C"})

@@ -70,8 +70,8 @@ ONES = np.ones((2, 2, 3, 3), np.float32)
 
 REFUSED = {
     "n: found operator Erf, the c target allows Add, AveragePool, BatchNormalization, Cast, CastLike, Concat, Conv, "
-    "Dropout, Flatten, Gemm, GlobalAveragePool, Identity, LeakyRelu, LogSoftmax, MatMul, MaxPool, ReduceMean, Relu, Reshape, "
-    "Sigmoid, Softmax, Squeeze, Tanh, Transpose, Unsqueeze": model(node("Erf", "input")),
+    "Dropout, Flatten, Gemm, GlobalAveragePool, Identity, LeakyRelu, LogSoftmax, MatMul, MaxPool, ReduceMean, Relu, "
+    "Reshape, Sigmoid, Softmax, Squeeze, Tanh, Transpose, Unsqueeze": model(node("Erf", "input")),
     "n: operator Conv: weight depends on the network's input, allowed a constant": model(
         node("Conv", "input", "input")
     ),
