@@ -7,51 +7,49 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.common import DataDir, Json, Quiet, comma_separated, parse_settings, table_console
-from compress.recipe import Recipe, load_recipe
+from commands.common import DataDir, Json, Quiet, comma_separated, table_console
+from commands.recipe_options import (
+    Checkpoint,
+    Criterion,
+    Data,
+    Epochs,
+    Initialisation,
+    Network,
+    RecipeFile,
+    RetrainEpochs,
+    Rounds,
+    RunDirectory,
+    Schedule,
+    Seed,
+    Set,
+    TrainingDevice,
+    TuneEpochs,
+    recipe_of,
+    recipe_option,
+)
 
-__all__ = ["recipe_option", "run"]
-
-
-def recipe_option(name: str, *, metavar: str = "VALUE") -> Any:
-    """An option that sets a field of the recipe, with the field's own description and default."""
-    return typer.Option(
-        f"--{name.replace('_', '-')}",
-        help=Recipe.model_fields[name].description,
-        metavar=metavar,
-        show_default=str(Recipe().flat()[name]),
-    )
+__all__ = ["run"]
 
 
 def run(
     sparsity: Annotated[str | None, recipe_option("sparsity")] = None,
     bits: Annotated[str | None, recipe_option("bits", metavar="N|layer=N,…")] = None,
-    network: Annotated[str | None, recipe_option("network", metavar="NAME")] = None,
-    data: Annotated[str | None, recipe_option("data", metavar="NAME")] = None,
+    network: Network = None,
+    data: Data = None,
     data_dir: DataDir = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="trained weights (safetensors) in place of dense training", metavar="FILE")
-    ] = None,
-    seed: Annotated[str | None, recipe_option("seed")] = None,
-    epochs: Annotated[str | None, recipe_option("epochs")] = None,
-    criterion: Annotated[str | None, recipe_option("criterion", metavar="NAME")] = None,
-    schedule: Annotated[str | None, recipe_option("schedule", metavar="NAME")] = None,
-    rounds: Annotated[str | None, recipe_option("rounds")] = None,
-    retrain_epochs: Annotated[str | None, recipe_option("retrain_epochs")] = None,
-    initialisation: Annotated[str | None, recipe_option("initialisation", metavar="NAME")] = None,
-    tune_epochs: Annotated[str | None, recipe_option("tune_epochs")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="any other field of the recipe (see --dry-run), repeatable", metavar="NAME=VALUE"),
-    ] = None,
-    recipe_file: Annotated[
-        Path | None, typer.Option("--recipe", help="YAML file of fields; options win over it", metavar="FILE")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="where the files go", metavar="DIR", show_default="runs/NAME"),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda: where it is trained", metavar="NAME")] = "auto",
+    checkpoint: Checkpoint = None,
+    seed: Seed = None,
+    epochs: Epochs = None,
+    criterion: Criterion = None,
+    schedule: Schedule = None,
+    rounds: Rounds = None,
+    retrain_epochs: RetrainEpochs = None,
+    initialisation: Initialisation = None,
+    tune_epochs: TuneEpochs = None,
+    settings: Set = None,
+    recipe_file: RecipeFile = None,
+    out: RunDirectory = None,
+    device: TrainingDevice = "auto",
     targets: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +72,6 @@ def run(
 
     Example: compress run --sparsity 0.9 --bits 5
     """
-    values: dict[str, Any] = load_recipe(recipe_file) if recipe_file else {}
     given = {
         "sparsity": sparsity,
         "bits": bits,
@@ -89,9 +86,7 @@ def run(
         "initialisation": initialisation,
         "tune_epochs": tune_epochs,
     }
-    values.update({name: value for name, value in given.items() if value is not None})
-    values.update(parse_settings(settings))
-    recipe = Recipe.of(values)
+    recipe = recipe_of(recipe_file, settings, given)
     if dry_run:
         print(json.dumps(recipe.flat(), indent=1) if as_json else recipe.to_yaml(), end="\n" if as_json else "")
         return

@@ -1,16 +1,31 @@
 """`compress search` and `compress sensitivity`: sparsity and bits of every layer, chosen on held-out images."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import DataDir, Json, Quiet, parse_settings, table_console, whole_number
-from commands.run import recipe_option
+from commands.common import DataDir, Json, Quiet, table_console, whole_number
+from commands.recipe_options import (
+    Checkpoint,
+    Criterion,
+    Data,
+    Epochs,
+    Initialisation,
+    Network,
+    RecipeFile,
+    RetrainEpochs,
+    Rounds,
+    RunDirectory,
+    Schedule,
+    Seed,
+    Set,
+    TrainingDevice,
+    TuneEpochs,
+    recipe_of,
+)
 from compress.errors import UsageError
-from compress.recipe import Recipe, load_recipe
 from compress.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -18,23 +33,6 @@ if TYPE_CHECKING:
     from studies.sensitivity import Scan
 
 __all__ = ["search", "sensitivity"]
-
-_Network = Annotated[str | None, recipe_option("network", metavar="NAME")]
-_Data = Annotated[str | None, recipe_option("data", metavar="NAME")]
-_Seed = Annotated[str | None, recipe_option("seed")]
-_Epochs = Annotated[str | None, recipe_option("epochs")]
-_Initialisation = Annotated[str | None, recipe_option("initialisation", metavar="NAME")]
-_Checkpoint = Annotated[
-    Path | None, typer.Option(help="trained weights (safetensors) in place of dense training", metavar="FILE")
-]
-_Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="any other field of the recipe, repeatable", metavar="NAME=VALUE"),
-]
-_RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="YAML file of fields; options win over it", metavar="FILE")
-]
-_Device = Annotated[str, typer.Option(help="auto, cpu or cuda: where it is trained", metavar="NAME")]
 
 
 def search(
@@ -47,25 +45,22 @@ def search(
     trials: Annotated[str, typer.Option(help="short compressions that are tried", metavar="N")] = "30",
     trial_epochs: Annotated[str, typer.Option(help="epochs of retraining in each", metavar="N")] = "1",
     finalists: Annotated[str, typer.Option(help="compressed in full to choose from, at most", metavar="N")] = "6",
-    network: _Network = None,
-    data: _Data = None,
+    network: Network = None,
+    data: Data = None,
     data_dir: DataDir = None,
-    checkpoint: _Checkpoint = None,
-    seed: _Seed = None,
-    epochs: _Epochs = None,
-    criterion: Annotated[str | None, recipe_option("criterion", metavar="NAME")] = None,
-    schedule: Annotated[str | None, recipe_option("schedule", metavar="NAME")] = None,
-    rounds: Annotated[str | None, recipe_option("rounds")] = None,
-    retrain_epochs: Annotated[str | None, recipe_option("retrain_epochs")] = None,
-    initialisation: _Initialisation = None,
-    tune_epochs: Annotated[str | None, recipe_option("tune_epochs")] = None,
-    settings: _Set = None,
-    recipe_file: _RecipeFile = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="where the files go", metavar="DIR", show_default="runs/NAME"),
-    ] = None,
-    device: _Device = "auto",
+    checkpoint: Checkpoint = None,
+    seed: Seed = None,
+    epochs: Epochs = None,
+    criterion: Criterion = None,
+    schedule: Schedule = None,
+    rounds: Rounds = None,
+    retrain_epochs: RetrainEpochs = None,
+    initialisation: Initialisation = None,
+    tune_epochs: TuneEpochs = None,
+    settings: Set = None,
+    recipe_file: RecipeFile = None,
+    out: RunDirectory = None,
+    device: TrainingDevice = "auto",
     full_run: Annotated[bool, typer.Option("--run/--no-run", help="run the chosen recipe, or stop at it")] = True,
     force: Annotated[
         bool, typer.Option("--force", help="replace an earlier search's result in the same place")
@@ -91,7 +86,7 @@ def search(
         max_drop=None if max_drop is None else _number("max-drop", max_drop),
         target_bytes=None if target_size is None else parse_size(target_size),
     )
-    recipe = _recipe(
+    recipe = recipe_of(
         recipe_file,
         settings,
         {
@@ -138,20 +133,17 @@ def sensitivity(
     bits: Annotated[
         str | None, typer.Option(help="tried for every layer's codes", metavar="N,N,…", show_default="1 to 8")
     ] = None,
-    network: _Network = None,
-    data: _Data = None,
+    network: Network = None,
+    data: Data = None,
     data_dir: DataDir = None,
-    checkpoint: _Checkpoint = None,
-    seed: _Seed = None,
-    epochs: _Epochs = None,
-    initialisation: _Initialisation = None,
-    settings: _Set = None,
-    recipe_file: _RecipeFile = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="where the files go", metavar="DIR", show_default="runs/NAME"),
-    ] = None,
-    device: _Device = "auto",
+    checkpoint: Checkpoint = None,
+    seed: Seed = None,
+    epochs: Epochs = None,
+    initialisation: Initialisation = None,
+    settings: Set = None,
+    recipe_file: RecipeFile = None,
+    out: RunDirectory = None,
+    device: TrainingDevice = "auto",
     force: Annotated[bool, typer.Option("--force", help="replace an earlier scan in the same place")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -165,7 +157,7 @@ def sensitivity(
 
     Example: compress sensitivity --checkpoint net.safetensors
     """
-    recipe = _recipe(
+    recipe = recipe_of(
         recipe_file,
         settings,
         {"network": network, "data": data, "seed": seed, "epochs": epochs, "initialisation": initialisation},
@@ -194,13 +186,6 @@ def sensitivity(
         print(json.dumps(plain(found), indent=1))
     elif not quiet:
         _show_scan(directory, found)
-
-
-def _recipe(path: Path | None, settings: list[str] | None, given: Mapping[str, str | None]) -> Recipe:
-    values: dict[str, Any] = load_recipe(path) if path else {}
-    values.update({name: value for name, value in given.items() if value is not None})
-    values.update(parse_settings(settings))
-    return Recipe.of(values)
 
 
 def _number(option: str, text: str) -> float:

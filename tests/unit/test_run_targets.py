@@ -85,7 +85,7 @@ def test_an_onnx_target_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(
         jobs.run_targets,
         "TARGETS",
-        {"onnx": type(TARGETS["onnx"])(summary="a stub", suffixes=(".onnx",), dumps=refuse)},
+        {"onnx": type(TARGETS["onnx"])(summary="refuses", suffixes=(".onnx",), dumps=refuse)},
     )
     with pytest.raises(UnsupportedError, match=r"^opset: found 7$"):
         write_targets(compressed(), ("onnx",), tmp_path, Notes())
