@@ -75,10 +75,14 @@ class Lanes:
         self.lookup = Lookup(
             builder, streams[0], rank_table, slots=slots, table_slots=1 << self._max_length, column=True
         )
-        ranks = np.concatenate([stream.ranks for stream in streams])
-        self._steps = best_steps(ranks.size, functions=functions)
-        self._lanes = -(-ranks.size // self._steps)
-        payload, bits_of_lane = self._pack(lengths[ranks], streams[0].codewords()[ranks])
+        symbols = sum(stream.ranks.size for stream in streams)
+        self._steps = best_steps(symbols, functions=functions)
+        self._lanes = -(-symbols // self._steps)
+        codewords = streams[0].codewords()
+        payload, bits_of_lane = self._pack(
+            np.concatenate([lengths[stream.ranks] for stream in streams]),
+            np.concatenate([codewords[stream.ranks] for stream in streams]),
+        )
         words = (wide_words if functions else narrow_words)(builder, payload)
         self._bases = self._bases_of([segment for stream in streams for segment in stream.segments])
         self._shared = self._inputs(words, builder.op("Gather", length_of_rank, rank_table))
@@ -106,14 +110,15 @@ class Lanes:
         self, lengths: NDArray[np.uint8], codewords: NDArray[np.uint16]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The payload, lane behind lane, and the bits of every lane."""
-        by_step = np.full(self._steps * self._lanes, -1, np.int32)
-        by_step[: lengths.size] = np.arange(lengths.size, dtype=np.int32)
-        by_lane = by_step.reshape(self._steps, self._lanes).T
-        order = by_lane[by_lane >= 0]
-        payload, _ = pack(codewords[order], lengths[order])
-        bits_of_lane = np.append(lengths, np.uint8(0))[by_lane].sum(axis=1, dtype=np.int64)
+        idle_symbols = self._steps * self._lanes - lengths.size
+        by_step = np.pad(lengths, (0, idle_symbols)).reshape(self._steps, self._lanes)
+        bits_of_lane = by_step.sum(axis=0, dtype=np.int64)
+        behind = by_step.T.reshape(-1)
+        words = np.pad(codewords, (0, idle_symbols)).reshape(self._steps, self._lanes).T.reshape(-1)
+        coded = behind > 0
+        payload, _ = pack(words[coded], behind[coded])
         # A lane that has no symbol left decodes what follows, and words are fetched ahead: they have to be there.
-        idle = -(-(by_lane.size - order.size) // self._lanes)
+        idle = -(-idle_symbols // self._lanes)
         ahead = (idle + _AT_ONCE[self._functions]) * self._max_length // 8 + 4
         return np.concatenate([payload, np.zeros(ahead, np.uint8)]), bits_of_lane
 
