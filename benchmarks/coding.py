@@ -10,7 +10,6 @@ Markdown; raw samples go into the JSON.
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.environment import environment
+from bench.worker import memory_bytes
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.huffman import code_lengths, read_symbols, write_symbols
 from compress.representation import CompressedModel
@@ -96,16 +96,6 @@ def _model() -> CompressedModel:
     return CompressedModel(Graph(None, skeleton), tuple(tensors), {})
 
 
-def _peak_bytes() -> int:
-    """The most memory this process has had, since the last reset where the system can tell."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
 def _reset_peak() -> None:
     """Begin a new peak, where the system can; elsewhere the peak of building the model counts too."""
     clear = Path("/proc/self/clear_refs")
@@ -121,23 +111,23 @@ def _child(job: str, path: Path) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     graph_of_zoo("lenet-5")
-    before = _peak_bytes()
+    before = memory_bytes("VmHWM")
     result: dict[str, Any] = {}
     if job == "pack":
         model = _model()
-        building = _peak_bytes() - before
+        building = memory_bytes("VmHWM") - before
         _reset_peak()
         start = time.perf_counter()
         data = dumps(model)
         result["seconds"] = time.perf_counter() - start
-        result["peak_bytes"], result["building_peak_bytes"] = _peak_bytes() - before, building
+        result["peak_bytes"], result["building_peak_bytes"] = memory_bytes("VmHWM") - before, building
         path.write_bytes(data)
     else:
         data = path.read_bytes()
         start = time.perf_counter()
         loads(data)
         result["seconds"] = time.perf_counter() - start
-        result["peak_bytes"] = _peak_bytes() - before
+        result["peak_bytes"] = memory_bytes("VmHWM") - before
         found = account(data)
         result |= {"file_bytes": len(data), "entropy_bytes": found.entropy_bits / 8, "parts": found.parts()}
     return result

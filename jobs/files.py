@@ -105,7 +105,7 @@ def _from_onnx(
     from compress.anyonnx.read import read_onnx
     from jobs.plain import fold
 
-    model = read_onnx(source)
+    model, _ = read_onnx(source)
     try:
         return write(fold(model), stem=stem, **options)
     except UnsupportedError as error:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from compress.anyonnx import Weight
 from compress.anyonnx.bias import Correctable, correctable_layers, corrected_bias
+from compress.anyonnx.find import stored_tensors
 from compress.anyonnx.sharing import array_of
 from jobs.onnx_probe import means_of
 
@@ -24,15 +25,25 @@ class Correction:
     weights : sequence of Weight
         Of `model`.
     feeds, folder : Path
+
+    Attributes
+    ----------
+    biases : dict of str to float32
+        By name in the main graph.
     """
 
     def __init__(self, model: Any, weights: Sequence[Weight], feeds: Path, folder: Path) -> None:
         import onnx
+        from onnx import numpy_helper
 
-        self.biases: list[tuple[Any, NDArray[np.float32]]] = []
+        self.biases: dict[str, NDArray[np.float32]] = {}
         layers = correctable_layers(model, weights)
         self._layers = {layer.weight: layer for layer in layers}
         self._means: dict[str, NDArray[np.float32]] = {}
+        wanted = {layer.bias for layer in layers}
+        self._old = {
+            name: numpy_helper.to_array(tensor) for name, _, tensor in stored_tensors(model.graph) if name in wanted
+        }
         if not layers:
             return
         copy = onnx.ModelProto()
@@ -50,20 +61,18 @@ class Correction:
 
     def note(self, weight: Weight, dense: NDArray[Any]) -> None:
         """Find the bias of the layer of `weight`, which becomes `dense`; its data must still be in the model."""
-        from onnx import numpy_helper
-
         layer = self._layers.get(weight.name)
         if layer is None:
             return
         change = dense.astype(np.float32) - array_of(weight).astype(np.float32)
-        bias = numpy_helper.to_array(layer.bias)
-        self.biases.append((layer.bias, corrected_bias(layer, change, self._means[weight.name], bias)))
+        self.biases[layer.bias] = corrected_bias(layer, change, self._means[weight.name], self._old[layer.bias])
 
-    def apply(self) -> None:
-        """Put the corrected biases into the model."""
-        for tensor, bias in self.biases:
-            tensor.ClearField("float_data")
-            tensor.raw_data = bias.astype("<f4").tobytes()
+    def apply(self, model: Any) -> None:
+        """Put the corrected biases into the model, or into a copy of it."""
+        for name, _, tensor in stored_tensors(model.graph):
+            if name in self.biases:
+                tensor.ClearField("float_data")
+                tensor.raw_data = self.biases[name].astype("<f4").tobytes()
 
 
 def _channel_axis(layer: Correctable) -> int:

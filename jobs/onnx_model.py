@@ -12,7 +12,6 @@ import numpy as np
 
 from compress.anyonnx import OnnxSettings, SharedTensor, Weight, find_weights, lift, read_onnx, share_tensor
 from compress.anyonnx.find import FLOATS
-from compress.anyonnx.read import external_bytes
 from compress.anyonnx.report import OnnxReport, TensorRow
 from compress.anyonnx.sharing import array_of, coded_bits
 from compress.errors import CompressError, UsageError
@@ -37,7 +36,8 @@ _ROUNDING = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class _Coded:
-    weight: Weight
+    label: str
+    element: str
     shared: SharedTensor
     digest: str
 
@@ -73,8 +73,7 @@ def compress_onnx(
         raise UsageError(f"out: found the input file {out}, allowed another one")
     if not out.parent.is_dir():
         raise CompressError(f"{out}: found no directory {out.parent}, allowed one that is there")
-    model = read_onnx(source)
-    before = source.stat().st_size + external_bytes(source)
+    model, before = read_onnx(source)
     weights, reasons = find_weights(model)
     if not weights and not reasons:
         raise CompressError(f"{source}: found no weights of 256 elements or more, allowed a model with some")
@@ -109,7 +108,10 @@ def compress_onnx(
         rows += [_left_row(label, reason) for label, reason in reasons.items()]
         if not coded:
             raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
-        names = lift(model, [item.weight for item in coded])
+        left = {row.label for row in rows if row.how == "left"}
+        names = lift(model, [weight for weight in weights if weight.label not in left])
+        del weights
+        model = _without_holes(model)
         parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
         allowed = default_memory(parts) if settings.max_load_memory is None else settings.max_load_memory
         write = partial(
@@ -124,7 +126,7 @@ def compress_onnx(
         written = write(model, parts)
         error = compare_outputs(theirs.outputs, written.probe.outputs)
         if correction is not None and correction.biases:
-            correction.apply()
+            correction.apply(model)
             again = write(model, parts)
             improved = compare_outputs(theirs.outputs, again.probe.outputs)
             if improved.mean < error.mean:
@@ -138,7 +140,7 @@ def compress_onnx(
             raise CompressError(f"{source}: found {before} bytes, {len(written.content)} coded, allowed fewer")
         _check_error(error.worst, len(written.content), settings, coded, out)
         alone = folder / "decoder.onnx"
-        kinds = {written.names.get(name, name): item.weight.element for name, item in zip(names, coded, strict=True)}
+        kinds = {written.names.get(name, name): item.element for name, item in zip(names, coded, strict=True)}
         alone.write_bytes(onnx_model.decoder_alone(written.content, kinds, written.nodes))
         _check_decoder(alone, coded, out)
         write_whole(out, written.content)
@@ -148,7 +150,7 @@ def compress_onnx(
             out.unlink(missing_ok=True)
             raise
         observer.progress("check", 2, 2)
-    forced = {item.weight.label for name, item in zip(names, coded, strict=True) if name in written.plan.forced}
+    forced = {item.label for name, item in zip(names, coded, strict=True) if name in written.plan.forced}
     if forced:
         notes.append(f"{len(forced)} tensors have fixed-width codes: Huffman's would take more memory at load")
     if written.plan.memory > allowed:
@@ -166,6 +168,15 @@ def compress_onnx(
         max_load_memory=allowed,
         notes=tuple(notes),
     )
+
+
+def _without_holes(model: Any) -> Any:
+    """A copy: protobuf frees what was taken out of a model only with the whole of it."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _run_written(out: Path, feeds: Path, folder: Path, checked: Probe) -> Probe:
@@ -201,7 +212,7 @@ def _share_all(
     lossless: bool,
     observer: Observer,
 ) -> tuple[list[_Coded], list[TensorRow]]:
-    """Code every weight that shrinks; the data of those that do leave the model, so that both are not held at once."""
+    """Code every weight that shrinks."""
     coded, rows = [], []
     for number, weight in enumerate(weights, 1):
         shared = share(weight)
@@ -215,10 +226,8 @@ def _share_all(
             rms = _rms_error(array_of(weight), dense)
             if correction is not None:
                 correction.note(weight, dense)
-            coded.append(_Coded(weight, shared, _digest(dense, weight.element)))
+            coded.append(_Coded(weight.label, weight.element, shared, _digest(dense, weight.element)))
             rows.append(_row(weight, shared, coded_bytes, rms))
-            for field in ("raw_data", "float_data", "int32_data"):
-                weight.tensor.ClearField(field)
         observer.progress("share", number, len(weights))
     return coded, rows
 
@@ -233,7 +242,7 @@ def _part(name: str, item: _Coded) -> Part:
         codebooks=shared.codebooks,
         group_size=shared.group_size,
         order=shared.order,
-        element=item.weight.element if item.weight.element in ("INT4", "UINT4") else None,
+        element=item.element if item.element in ("INT4", "UINT4") else None,
     )
 
 
@@ -251,7 +260,7 @@ def _rms_error(array: Any, dense: Any) -> float:
 
 def _check_decoder(alone: Path, coded: Sequence[_Coded], out: Path) -> None:
     found = digests_of(alone)
-    wrong = [item.weight.label for item, digest in zip(coded, found.values(), strict=True) if digest != item.digest]
+    wrong = [item.label for item, digest in zip(coded, found.values(), strict=True) if digest != item.digest]
     if wrong:
         raise CompressError(f"{out}: decodes to other weights than were coded ({', '.join(wrong)}), not written")
 

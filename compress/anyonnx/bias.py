@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.anyonnx.find import Weight
+from compress.anyonnx.find import Weight, stored_tensors
 
 if TYPE_CHECKING:
     import onnx
@@ -30,8 +30,7 @@ class Correctable:
         Conv, Gemm or MatMul.
     values : str
         Name of the layer's input.
-    weight : str
-    bias : TensorProto
+    weight, bias : str
     groups : int
         Of a convolution; 1 otherwise.
     transposed : bool
@@ -41,7 +40,7 @@ class Correctable:
     operator: str
     values: str
     weight: str
-    bias: Any
+    bias: str
     groups: int
     transposed: bool
 
@@ -51,12 +50,7 @@ def correctable_layers(model: "onnx.ModelProto", weights: Sequence[Weight]) -> l
     import onnx
 
     coded = {weight.name for weight in weights if weight.home is model.graph and weight.element == "FLOAT"}
-    constants = {item.name: item for item in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            for item in node.attribute:
-                if item.name == "value":
-                    constants[node.output[0]] = item.t
+    constants = {name: tensor for name, _, tensor in stored_tensors(model.graph)}
     readers: dict[str, list[Any]] = {}
     for node in model.graph.node:
         for name in node.input:
@@ -64,10 +58,10 @@ def correctable_layers(model: "onnx.ModelProto", weights: Sequence[Weight]) -> l
     for value in (*model.graph.input, *model.graph.output):
         readers.setdefault(value.name, []).append(None)
 
-    def own_bias(name: str) -> Any:
+    def own_bias(name: str) -> str | None:
         bias = constants.get(name)
         alone = name not in coded and len(readers.get(name, [])) == 1
-        return bias if bias is not None and alone and bias.data_type == onnx.TensorProto.FLOAT else None
+        return name if bias is not None and alone and bias.data_type == onnx.TensorProto.FLOAT else None
 
     layers = []
     for node in model.graph.node:
@@ -87,7 +81,7 @@ def correctable_layers(model: "onnx.ModelProto", weights: Sequence[Weight]) -> l
             if len(following) == 1 and following[0] is not None and following[0].op_type == "Add":
                 bias = own_bias(next((name for name in following[0].input if name != node.output[0]), ""))
         outputs = constants[node.input[1]].dims[0 if transposed else -1]
-        if bias is not None and list(bias.dims) == [outputs]:
+        if bias is not None and list(constants[bias].dims) == [outputs]:
             layers.append(Correctable(node.op_type, node.input[0], node.input[1], bias, groups, transposed))
     return layers
 

@@ -10,7 +10,7 @@ from compress.anyonnx.read import all_graphs
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["FLOATS", "INTEGERS", "Weight", "find_weights"]
+__all__ = ["FLOATS", "INTEGERS", "Weight", "find_weights", "stored_tensors"]
 
 FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16")
 INTEGERS = ("INT8", "UINT8", "INT4", "UINT4")
@@ -90,7 +90,7 @@ def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]
         overridable = {value.name for value in home.input} if isinstance(home, onnx.GraphProto) else set()
         outputs = {value.name for value in home.output} if isinstance(home, onnx.GraphProto) else set(home.output)
         readers = _readers(home)
-        for name, node, tensor in _tensors(home):
+        for name, node, tensor in stored_tensors(home):
             element = onnx.TensorProto.DataType.Name(tensor.data_type)
             if element not in (*FLOATS, *INTEGERS) or not _large(tuple(tensor.dims)):
                 continue
@@ -109,7 +109,8 @@ def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]
     return weights, left
 
 
-def _tensors(home: Any) -> Iterator[tuple[str, Any, Any]]:
+def stored_tensors(home: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Name, Constant node or None, and tensor of every value that a graph or function itself holds."""
     import onnx
 
     if isinstance(home, onnx.GraphProto):

@@ -9,13 +9,13 @@ from compress.errors import CompressError, CorruptFileError, UnsupportedError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["all_graphs", "all_tensors", "external_bytes", "nested_graphs", "read_onnx"]
+__all__ = ["all_graphs", "all_tensors", "nested_graphs", "read_onnx"]
 
 _MIN_OPSET = 11
 
 
-def read_onnx(path: Path) -> "onnx.ModelProto":
-    """The model in a file, its external data loaded.
+def read_onnx(path: Path) -> tuple["onnx.ModelProto", int]:
+    """The model in a file, its external data loaded, and the bytes that they take on disk.
 
     Parameters
     ----------
@@ -23,8 +23,10 @@ def read_onnx(path: Path) -> "onnx.ModelProto":
 
     Returns
     -------
-    ModelProto
+    model : ModelProto
         Accepted by `onnx.checker`, with every tensor inside.
+    size : int
+        Bytes of the file and of the whole files that hold its external data.
 
     Raises
     ------
@@ -47,32 +49,18 @@ def read_onnx(path: Path) -> "onnx.ModelProto":
         model.ParseFromString(content)
     except (DecodeError, RuntimeError) as error:
         raise CorruptFileError(f"{path}: found no ONNX model, or a truncated one") from error
+    size = len(content)
     del content
     if not model.ir_version or not model.HasField("graph"):
         raise CorruptFileError(f"{path}: found no ONNX model, or a truncated one")
     _require_opset(path, model)
-    _load_external(path, model)
+    size += _load_external(path, model)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise CorruptFileError(f"{path}: found a model that onnx.checker rejects ({first})") from error
-    return model
-
-
-def external_bytes(path: Path) -> int:
-    """Bytes of the files that hold external data of a model that `read_onnx` accepts."""
-    import onnx
-
-    model = onnx.load_model(str(path), load_external_data=False)
-    places = {
-        entry.value
-        for tensor in all_tensors(model)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return sum((path.resolve().parent / place).stat().st_size for place in places)
+    return model, size
 
 
 def all_graphs(model: "onnx.ModelProto") -> "Iterator[onnx.GraphProto | onnx.FunctionProto]":
@@ -122,11 +110,12 @@ def _require_opset(path: Path, model: "onnx.ModelProto") -> None:
         raise UnsupportedError(f"{path}: found opset {found}, allowed {_MIN_OPSET} to {newest}")
 
 
-def _load_external(path: Path, model: "onnx.ModelProto") -> None:
-    """Put external data into the model; a location must be a file below the model's own directory."""
+def _load_external(path: Path, model: "onnx.ModelProto") -> int:
+    """Put external data into the model, each from a file below the model's own directory; the bytes of all files."""
     import onnx
 
     folder = path.resolve().parent
+    sizes: dict[Path, int] = {}
     for tensor in all_tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
@@ -141,7 +130,7 @@ def _load_external(path: Path, model: "onnx.ModelProto") -> None:
             raise CorruptFileError(f"{path}: found external data of {tensor.name} without a position") from error
         try:
             with place.open("rb") as file:
-                size = file.seek(0, 2)
+                size = sizes[place] = file.seek(0, 2)
                 length = size - offset if length < 0 else length
                 if offset < 0 or length < 0 or offset + length > size:
                     raise CorruptFileError(
@@ -154,3 +143,4 @@ def _load_external(path: Path, model: "onnx.ModelProto") -> None:
             raise CompressError(f"{path}: external data {location} cannot be read ({error.strerror})") from error
         del tensor.external_data[:]
         tensor.data_location = onnx.TensorProto.DEFAULT
+    return sum(sizes.values())

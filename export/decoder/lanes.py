@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.coding.bits import pack
+from compress.coding.bits import BitWriter, pack
 from export.decoder.assemble import Lookup, Symbols
 from export.decoder.builder import Builder
 from export.decoder.tables import Segment, Streams
@@ -33,6 +33,9 @@ _MAX_STEPS = 128
 _MANY = 1 << 21
 _LEAST_LANES = 2048
 """A step takes a runtime as long to fold for fewer."""
+
+_LAID_OUT = 1 << 20
+"""Symbols that are brought into the order of the payload at a time."""
 
 
 def best_steps(symbols: int, *, functions: bool) -> int:
@@ -78,11 +81,7 @@ class Lanes:
         symbols = sum(stream.ranks.size for stream in streams)
         self._steps = best_steps(symbols, functions=functions)
         self._lanes = -(-symbols // self._steps)
-        codewords = streams[0].codewords()
-        payload, bits_of_lane = self._pack(
-            np.concatenate([lengths[stream.ranks] for stream in streams]),
-            np.concatenate([codewords[stream.ranks] for stream in streams]),
-        )
+        payload, bits_of_lane = self._pack(streams)
         words = (wide_words if functions else narrow_words)(builder, payload)
         self._bases = self._bases_of([segment for stream in streams for segment in stream.segments])
         self._shared = self._inputs(words, builder.op("Gather", length_of_rank, rank_table))
@@ -106,21 +105,27 @@ class Lanes:
         joined = self._builder.op("Concat", *own, axis=0) if len(own) > 1 else own[0]
         return Symbols(joined, skipped, span * len(own))
 
-    def _pack(
-        self, lengths: NDArray[np.uint8], codewords: NDArray[np.uint16]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The payload, lane behind lane, and the bits of every lane."""
-        idle_symbols = self._steps * self._lanes - lengths.size
-        by_step = np.pad(lengths, (0, idle_symbols)).reshape(self._steps, self._lanes)
-        bits_of_lane = by_step.sum(axis=0, dtype=np.int64)
-        behind = by_step.T.reshape(-1)
-        words = np.pad(codewords, (0, idle_symbols)).reshape(self._steps, self._lanes).T.reshape(-1)
-        coded = behind > 0
-        payload, _ = pack(words[coded], behind[coded])
+    def _pack(self, streams: Sequence[Streams]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The payload, lane behind lane, and the bits of every lane; some lanes at a time are laid out."""
+        none = streams[0].lengths().size
+        lengths = np.append(streams[0].lengths(), np.uint8(0))
+        codewords = streams[0].codewords()
+        symbols = sum(stream.ranks.size for stream in streams)
+        by_step = np.full((self._steps, self._lanes), none, np.uint16)
+        np.concatenate([stream.ranks for stream in streams], out=by_step.reshape(-1)[:symbols])
+        bits_of_lane = np.empty(self._lanes, np.int64)
+        writer = BitWriter()
+        at_once = max(1, _LAID_OUT // self._steps)
+        for first in range(0, self._lanes, at_once):
+            own = by_step[:, first : first + at_once]
+            bits_of_lane[first : first + at_once] = lengths[own].sum(axis=0, dtype=np.int64)
+            behind = own.T.reshape(-1)
+            coded = behind[behind != none]
+            writer.write_packed(*pack(codewords[coded], lengths[coded]))
         # A lane that has no symbol left decodes what follows, and words are fetched ahead: they have to be there.
-        idle = -(-idle_symbols // self._lanes)
+        idle = -(-(by_step.size - symbols) // self._lanes)
         ahead = (idle + _AT_ONCE[self._functions]) * self._max_length // 8 + 4
-        return np.concatenate([payload, np.zeros(ahead, np.uint8)]), bits_of_lane
+        return np.frombuffer(writer.to_bytes() + bytes(ahead), np.uint8), bits_of_lane
 
     def _inputs(self, words: Words, length_table: str) -> list[str]:
         """Inputs that all steps have: words, their length in bits, places, divisors, number of slots, lengths."""

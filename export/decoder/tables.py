@@ -56,7 +56,7 @@ class Streams:
         Gap tables first. Ranks count the symbols of all tables, one table behind the other.
     gap_ranks : int
         Ranks below this are gaps.
-    ranks : int32 [n]
+    ranks : uint16 [n]
     segments : tuple of Segment
         In the order of `ranks`.
     values : mapping of str to array
@@ -65,7 +65,7 @@ class Streams:
 
     tables: tuple[Table, ...]
     gap_ranks: int
-    ranks: NDArray[np.int32]
+    ranks: NDArray[np.uint16]
     segments: tuple[Segment, ...]
     values: Mapping[str, NDArray[Any]]
 
@@ -107,17 +107,17 @@ def streams_of(phases: Sequence[Sequence[Bundle]]) -> list[Streams]:
     gap_choices, code_choices = iter(gap_choice), (choice + len(gap_tables) for choice in code_choice)
     found = []
     for phase in phases:
-        gaps: list[tuple[Segment, NDArray[np.int32]]] = []
-        codes: list[tuple[Segment, NDArray[np.int32]]] = []
+        gaps: list[tuple[Segment, NDArray[np.uint16]]] = []
+        codes: list[tuple[Segment, NDArray[np.uint16]]] = []
         for bundle in phase:
             for run, choice in zip(bundle.gaps, gap_choices, strict=False):
-                ranks = _ranks(run, tables[choice].symbols) + np.int32(firsts[choice])
+                ranks = _ranks(run, tables[choice].symbols, firsts[choice])
                 gaps.append((Segment(run.size, choice, 0), ranks))
             own = rows.setdefault(bundle.dtype.name, _Rows(gap_ranks))
             for part, run, counts, choice in zip(
                 bundle.parts, bundle.codes, bundle.group_counts, code_choices, strict=False
             ):
-                ranks = _ranks(run, tables[choice].symbols) + np.int32(firsts[choice])
+                ranks = _ranks(run, tables[choice].symbols, firsts[choice])
                 ends = np.cumsum(counts)
                 for group in np.flatnonzero(counts):
                     row = own.row_of(part.codebooks[group], tables[choice].symbols)
@@ -204,8 +204,9 @@ def _tables(runs: Sequence[NDArray[np.unsignedinteger]], choice: Sequence[int]) 
     return tables
 
 
-def _ranks(run: NDArray[np.unsignedinteger], symbols: NDArray[np.uint16]) -> NDArray[np.int32]:
-    rank = np.zeros(int(symbols.max()) + 1, np.int32)
-    rank[symbols] = np.arange(symbols.size, dtype=np.int32)
-    ranks: NDArray[np.int32] = rank[run]
+def _ranks(run: NDArray[np.unsignedinteger], symbols: NDArray[np.uint16], first: int) -> NDArray[np.uint16]:
+    """Ranks from `first` on: twelve tables of 2,048 gaps and as many of 257 codes stay far below 2**16."""
+    rank = np.zeros(int(symbols.max()) + 1, np.uint16)
+    rank[symbols] = np.arange(first, first + symbols.size)
+    ranks: NDArray[np.uint16] = rank[run]
     return ranks
