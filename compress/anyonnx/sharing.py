@@ -16,7 +16,8 @@ _MAX_VALUES = 256
 _CHUNK = 1 << 20
 _SAMPLE = 1 << 20
 _EVIDENTLY_PRUNED = 0.3
-_SMALLEST_NORMAL_HALF = 2.0**-14
+_PRECISION_OF_HALF = 2.0**-11
+_UNNOTICED = 1 / 16
 _BYTES_OF_NODES = 64
 
 
@@ -248,16 +249,21 @@ def _centroids(values: NDArray[np.float32], bits: int, dtype: np.dtype[Any]) -> 
             sums += np.bincount(codes, weights=chunk, minlength=centroids.size)
             counts += np.bincount(codes, minlength=centroids.size)
         centroids = np.where(counts > 0, sums / np.maximum(counts, 1), centroids).astype(np.float32)
-    magnitudes = np.abs(centroids[centroids != 0])
-    half = np.finfo(np.float16).max
-    if (
-        dtype == np.float32
-        and magnitudes.size
-        and _SMALLEST_NORMAL_HALF <= magnitudes.min() <= magnitudes.max() <= half
-    ):
-        # Half precision moves a centroid by less than 2**-11 of itself and halves the codebook.
-        centroids = centroids.astype(np.float16)
-    return np.unique(centroids.astype(dtype))
+    return np.unique((_halved(centroids) if dtype == np.float32 else centroids).astype(dtype))
+
+
+def _halved(centroids: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Ascending centroids in half precision, half the codebook, unless one would move noticeably.
+
+    That is by more than the precision of its own magnitude and a sixteenth of the way to the next centroid.
+    """
+    with np.errstate(over="ignore"):
+        half = centroids.astype(np.float16).astype(np.float32)
+    allowed = _PRECISION_OF_HALF * np.abs(centroids)
+    if centroids.size > 1:
+        spaces = np.diff(centroids, prepend=-np.inf, append=np.inf)
+        allowed = np.maximum(allowed, _UNNOTICED * np.minimum(spaces[:-1], spaces[1:]))
+    return half if (np.abs(half - centroids) <= allowed).all() else centroids
 
 
 def _assign_into(codes: NDArray[np.uint8], values: NDArray[np.float32], centroids: NDArray[np.float32]) -> None:

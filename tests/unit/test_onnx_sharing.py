@@ -32,6 +32,21 @@ def test_more_bits_are_nearer_and_larger() -> None:
     assert len(errors) == 8
 
 
+@pytest.mark.parametrize(
+    ("scale", "halved"),
+    [(1.0, True), (1e-3, True), (1e-8, False), (1e6, False)],
+)
+def test_codebooks_are_halves_where_no_centroid_moves_noticeably(scale: float, halved: bool) -> None:
+    shared = share_tensor(BIG * np.float32(scale), bits=6)
+    assert shared is not None
+    centroids = shared.codebooks[0]
+    with np.errstate(over="ignore"):
+        assert bool((centroids.astype(np.float16) == centroids).all()) == halved
+    assert centroids.size == 64
+    if scale == 1e-3:  # half precision is coarser there than its 2**-11
+        assert np.abs(centroids).min() < 2.0**-14
+
+
 @given(st.sampled_from([0.1, 0.5, 0.9, 0.99]), st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
 def test_sparsity_is_an_exact_count_of_the_smallest(sparsity: float, seed: int) -> None:
