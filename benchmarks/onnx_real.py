@@ -5,8 +5,8 @@
 
 Only the packages' .onnx files are used. Every network is compressed at 6 bits without pruning, and its outputs are
 compared with the original's on inputs made here: rendered words, spoken-like sound, source text. The task check asks
-whether the answer stays: the same label, the same text, the same decision. `short names` is the ratio with
---short-names, which changes no number. What is printed is Markdown.
+whether the answer stays: the same label, the same text, the same decision. `names kept` is the ratio with
+--keep-names, which changes no number. What is printed is Markdown.
 """
 
 import argparse
@@ -223,8 +223,8 @@ def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, An
         data, out = Path(folder) / "data.npz", Path(folder) / "out.onnx"
         np.savez(data, allow_pickle=False, **network.feeds())
         report = compress_onnx(path, out, OnnxSettings(bits=bits), calibration=data)
-        shorter = OnnxSettings(bits=bits, short_names=True)
-        short = compress_onnx(path, Path(folder) / "short.onnx", shorter, calibration=data)
+        keeping = OnnxSettings(bits=bits, short_names=False)
+        named = compress_onnx(path, Path(folder) / "named.onnx", keeping, calibration=data)
         before, after = answers_of(path, network), answers_of(out, network)
     same = sum(one == two for one, two in zip(before, after, strict=True))
     return {
@@ -233,7 +233,7 @@ def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, An
         "max_load_memory": report.max_load_memory,
         "bytes_before": report.bytes_before,
         "bytes_after": report.bytes_after,
-        "bytes_after_short_names": short.bytes_after,
+        "bytes_after_names_kept": named.bytes_after,
         "bytes_xz": len(lzma.compress(path.read_bytes(), preset=6)),
         "worst_error": report.worst_error,
         "mean_error": report.mean_error,
@@ -258,7 +258,7 @@ def _line(row: Mapping[str, Any]) -> str:
         f"{row['bytes_xz'] / before:.3f}",
         f"{after:,}",
         f"{after / before:.3f}",
-        f"{row['bytes_after_short_names'] / before:.3f}",
+        f"{row['bytes_after_names_kept'] / before:.3f}",
         f"{row['worst_error']:.1e}",
         f"{row['mean_error']:.1e}",
         f"{row['task']}: {row['same']} of {row['of']}" if row["of"] else "",
@@ -277,7 +277,7 @@ def main() -> int:
     found = {name: path for name, network in NETWORKS.items() if (path := find_network(network)) is not None}
     for name in NETWORKS.keys() - found.keys():
         print(f"{name}: not installed")
-    columns = ["network", "bytes", "xz", "coded", "ratio", "short names", "worst error", "mean error", "task"]
+    columns = ["network", "bytes", "xz", "coded", "ratio", "names kept", "worst error", "mean error", "task"]
     columns += ["load, ms", "peak, MiB (more, of)"]
     print(f"| {' | '.join(columns)} |")
     print(f"|{' --- |' * len(columns)}")

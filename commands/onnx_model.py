@@ -50,8 +50,8 @@ def onnx(
     ] = None,
     short_names: Annotated[
         bool,
-        typer.Option("--short-names", help="shorten the names of inner values, drop those of nodes"),
-    ] = False,
+        typer.Option("--short-names/--keep-names", help="shorten the names of inner values, drop those of nodes"),
+    ] = True,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

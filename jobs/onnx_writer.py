@@ -46,7 +46,7 @@ def write_model(
     feeds: Path,
     folder: Path,
 ) -> Written:
-    """Write a model with decoded parts, under short names where they are asked for; `model` is not changed."""
+    """Write a model with decoded parts, under short names unless they are to be kept; `model` is not changed."""
     import onnx
 
     copy = onnx.ModelProto()

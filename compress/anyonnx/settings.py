@@ -38,7 +38,8 @@ class OnnxSettings:
     max_load_memory : int or None
         Bytes that decoding may take at load; None allows eight times the decoded tensors.
     short_names : bool
-        Give inner values the shortest names and drop the names of nodes; the names of inputs and outputs stay.
+        Give inner values the shortest names and drop the names and doc strings of nodes; the names of inputs and
+        outputs stay in any case.
     """
 
     bits: int = 6
@@ -51,7 +52,7 @@ class OnnxSettings:
     bias_correction: bool = True
     functions: bool = True
     max_load_memory: int | None = None
-    short_names: bool = False
+    short_names: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 8:

@@ -21,7 +21,9 @@ def test_the_command_writes_a_smaller_file_and_tells_what_became_of_it(
     command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     source = perceptron(tmp_path / "in.onnx")
-    done = command("compress", "onnx", "in.onnx", "-o", "out.onnx", "--bits", "4", "--json", cwd=tmp_path)
+    done = command(
+        "compress", "onnx", "in.onnx", "-o", "out.onnx", "--bits", "4", "--keep-names", "--json", cwd=tmp_path
+    )
     report = json.loads(done.stdout)
     out = tmp_path / "out.onnx"
     assert report["bytes_before"] == source.stat().st_size
@@ -63,7 +65,7 @@ def test_a_clustered_and_pruned_file_is_coded_without_loss(tmp_path: Path) -> No
     weights = np.float32([-0.5, 0.25, 0.75])[GENERATOR.integers(0, 3, (64, 128))]
     weights[GENERATOR.random(weights.shape) < 0.8] = 0
     source = perceptron(tmp_path / "in.onnx", stored={"first": weights, "second": np.sign(normal(128, 64))})
-    for settings in (OnnxSettings(), OnnxSettings(lossless=True)):
+    for settings in (OnnxSettings(short_names=False), OnnxSettings(lossless=True, short_names=False)):
         report = jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings)
         assert {row.how for row in report.tensors} == {"lossless"}
         assert report.worst_error <= 1e-6
@@ -107,7 +109,7 @@ def test_quantised_integers_are_coded_without_loss(tmp_path: Path) -> None:
     ]
     stored = {"w": quantised, "scale": np.array(0.02, np.float32), "zero": np.array(0, np.int8)}
     source = write(tmp_path / "in.onnx", nodes, stored)
-    report = jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+    report = jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(short_names=False))
     assert [(row.element, row.how) for row in report.tensors] == [("INT8", "lossless")]
     assert report.worst_error <= 1e-6
     assert report.ratio < 0.75

@@ -1,4 +1,4 @@
-"""`compress onnx --short-names`: a smaller file that computes the same, and reports that name tensors as they were."""
+"""Short names in `compress onnx`: a smaller file that computes the same, and reports that name tensors as they were."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def test_the_command_writes_short_names_and_reports_the_old_ones(
 ) -> None:
     chain(tmp_path / "in.onnx")
     reports: dict[str, Any] = {}
-    for out, flags in (("long.onnx", []), ("short.onnx", ["--short-names"])):
+    for out, flags in (("long.onnx", ["--keep-names"]), ("short.onnx", [])):
         done = command("compress", "onnx", "in.onnx", "-o", out, "--bits", "4", "--json", *flags, cwd=tmp_path)
         reports[out] = json.loads(done.stdout)
     rows = [[(row["label"], row["how"]) for row in report["tensors"]] for report in reports.values()]
@@ -87,8 +87,10 @@ def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
 def test_the_bytes_of_names_are_left_to_the_weights_under_a_target_size(tmp_path: Path) -> None:
     source = chain(tmp_path / "in.onnx", 200)
     with pytest.raises(CompressError, match=r"^target-size: found \d+ bytes at 2 bits, allowed 20000$"):
-        jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(target_size=20_000))
-    settings = OnnxSettings(bits=8, target_size=20_000, short_names=True)
+        jobs.onnx_model.compress_onnx(
+            source, tmp_path / "out.onnx", OnnxSettings(target_size=20_000, short_names=False)
+        )
+    settings = OnnxSettings(bits=8, target_size=20_000)
     report = jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings)
     assert 14_000 < report.bytes_after <= 20_000
     assert all((row.bits or 0) > 3 for row in report.tensors)
