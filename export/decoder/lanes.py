@@ -28,7 +28,7 @@ _AT_ONCE = {True: 8, False: 4}
 """Steps that share the words they fetched, with and without functions."""
 
 _BYTES_OF_STEP = {True: 8, False: 200}
-_BYTES_OF_SYMBOL = {True: 57, False: 60}
+_BYTES_OF_SYMBOL = {True: 53, False: 56}
 _MAX_STEPS = 128
 _MANY = 1 << 21
 _LEAST_LANES = 2048
@@ -130,12 +130,15 @@ class Lanes:
     def _inputs(self, words: Words, length_table: str) -> list[str]:
         """Inputs that all steps have: words, their length in bits, places, divisors, number of slots, lengths."""
         builder = self._builder
+        step = builder.ints(words.step)
         farthest = (_AT_ONCE[self._functions] - 1) * self._max_length + words.step - 1
+        offsets = builder.op("Range", builder.ints(0), builder.ints(farthest + 1), builder.ints(1))
+        shifts = builder.ints(words.shifts(self._max_length))
         return [
             words.name,
-            builder.ints(words.step),
+            step,
             builder.ints(np.arange(farthest // words.step + 1)),
-            builder.ints(words.shifts(self._max_length)),
+            builder.op("Gather", shifts, builder.op("Mod", offsets, step)),
             builder.ints(1 << self._max_length),
             length_table,
         ]
@@ -199,8 +202,7 @@ def _step(builder: Builder, inputs: Sequence[str]) -> list[str]:
     """One step of all lanes: the slot in the tables, and the offset behind its codeword in the words fetched."""
     offset, fetched, step, shifts, span, lengths, *base = inputs
     word = builder.op("GatherElements", fetched, builder.op("Div", offset, step), axis=1)
-    shift = builder.op("Gather", shifts, builder.op("Mod", offset, step))
-    slot = builder.op("Mod", builder.op("Div", word, shift), span)
+    slot = builder.op("Mod", builder.op("Div", word, builder.op("Gather", shifts, offset)), span)
     if base:
         slot = builder.op("Add", slot, *base)
     return [slot, builder.op("Add", offset, builder.op("Gather", lengths, slot))]
