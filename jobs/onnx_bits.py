@@ -1,6 +1,7 @@
 """Bits for every tensor of an ONNX file, chosen by what each measurably does to the outputs."""
 
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def choose_bits(
     chosen = [weight for weight in weights if weight.element in ("FLOAT", "FLOAT16")]
     probe = _Probe(model, chosen, feeds, folder)
     rough = {weight.label: share(weight, widths[0]) for weight in chosen}
-    losses = probe.one_by_one({label: shared.dense() for label, shared in rough.items() if shared is not None})
+    losses = probe.one_by_one((label, shared.dense()) for label, shared in rough.items() if shared is not None)
+    del rough
     observer.progress("sensitivity", 1, 1)
     # What no input reaches (a branch that was not taken) would look free to spoil: it keeps the settings' bits.
     reached = [weight for weight in chosen if losses.get(weight.label, 0.0) > 0]
@@ -110,12 +112,9 @@ def _smallest_within(
     """The first allocation on the path, found by bisection, whose measured output error is allowed."""
 
     def error(choice: tuple[int, ...]) -> float:
-        arrays = {}
-        for weight, index in zip(weights, choice, strict=True):
-            shared = share(weight, widths[index]) if widths[index] != LEFT else None
-            if shared is not None:
-                arrays[weight.label] = shared.dense()
-        return probe.together(arrays)
+        chosen = zip(weights, choice, strict=True)
+        shared = ((weight.label, share(weight, widths[index])) for weight, index in chosen if widths[index] != LEFT)
+        return probe.together((label, own.dense()) for label, own in shared if own is not None)
 
     low, high = -1, len(path) - 1
     total = max(1, high.bit_length()) + 1
@@ -162,26 +161,32 @@ class _Probe:
         copy.CopyFrom(model)
         labels = {weight.label for weight in weights}
         own = [weight for weight in find_weights(copy)[0] if weight.label in labels]
-        arrays = [array_of(weight) for weight in own]
-        kinds = [weight.tensor.data_type for weight in own]
+        kinds = [(weight.tensor.data_type, weight.shape) for weight in own]
         self._names = dict(zip([weight.label for weight in own], lift(copy, own), strict=True))
-        for name, kind, array in zip(self._names.values(), kinds, arrays, strict=True):
-            copy.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
+        for name, (kind, shape) in zip(self._names.values(), kinds, strict=True):
+            copy.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, shape))
         self._feeds, self._folder = feeds, folder
         self._model, self._base = folder / "weights-as-inputs.onnx", folder / "base.npz"
         self._model.write_bytes(copy.SerializeToString())
-        self._save(self._base, dict(zip(self._names, arrays, strict=True)))
+        self._save(self._base, ((weight.label, array_of(weight)) for weight in weights))
 
-    def one_by_one(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    def one_by_one(self, arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, float]:
         """Mean squared output error by label, each weight changed alone."""
-        self._save(self._folder / "other.npz", arrays)
+        labels = self._save(self._folder / "other.npz", arrays)
         found = vary_weights(self._model, self._feeds, self._base, self._folder / "other.npz")
-        return {label: found[self._names[label]].square for label in arrays}
+        return {label: found[self._names[label]].square for label in labels}
 
-    def together(self, arrays: Mapping[str, NDArray[Any]]) -> float:
+    def together(self, arrays: Iterable[tuple[str, NDArray[Any]]]) -> float:
         """Worst output error with all these weights changed."""
         self._save(self._folder / "other.npz", arrays)
         return vary_weights(self._model, self._feeds, self._base, self._folder / "other.npz", together=True)[""].worst
 
-    def _save(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-        np.savez(path, allow_pickle=False, **{self._names[label]: array for label, array in arrays.items()})
+    def _save(self, path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> list[str]:
+        """Write arrays as .npz, one after the other, so that they are not all held at once; returns their labels."""
+        labels = []
+        with zipfile.ZipFile(path, "w") as archive:
+            for label, array in arrays:
+                labels.append(label)
+                with archive.open(f"{self._names[label]}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+        return labels

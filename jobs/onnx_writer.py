@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.anyonnx import shorten_names
+from compress.anyonnx.read import all_tensors
 from export import onnx_model
 from export.decoder import Part, Plan
 from jobs.onnx_probe import Probe, run_file
@@ -68,5 +69,8 @@ def bytes_of_names(model: Any) -> int:
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    for tensor in all_tensors(copy):  # to size a model is to serialise it
+        tensor.ClearField("raw_data")
+    before = copy.ByteSize()
     shorten_names(copy)
-    return int(model.ByteSize() - copy.ByteSize())
+    return int(before - copy.ByteSize())
