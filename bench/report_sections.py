@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.render import format_ns
 from bench.report_html import Cell, details, image, listing, section, table
 from bench.report_plots import accuracy_plot, dot_plot, layers_plot, size_plot
-
-if TYPE_CHECKING:
-    from bench.report import Overview, Result
+from bench.results import Overview, Result
 
 __all__ = ["sections"]
 

@@ -16,7 +16,8 @@ from bench.latency import LatencyReport, measure_latency
 from bench.latency_values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig
 from bench.layers import layers_of_onnx, measure_layers
 from bench.layers_values import LayersConfig, LayersReport
-from bench.report import load_results, render_report
+from bench.report import render_report
+from bench.results import load_results
 from bench.runtimes import RUNTIMES
 from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
