@@ -70,5 +70,5 @@ def emit(
     if unroll not in UNROLL:
         raise UsageError(f"unroll: found {unroll!r}, allowed {', '.join(UNROLL)}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", stem):
-        raise UsageError(f"stem: found {stem!r}, allowed a letter, then letters, digits and underscores")
+        raise UsageError(f"file name: found {stem!r}, allowed a C name: a letter, then letters, digits, underscores")
     return source(plan(read(model)), stem, weights=weights, unroll=unroll)

@@ -132,7 +132,7 @@ def test_what_it_cannot_write_is_refused_by_name(message: str) -> None:
     [
         ({"weights": "int8"}, "weights: found 'int8', allowed float, codes"),
         ({"unroll": "all"}, "unroll: found 'all', allowed none, some, full"),
-        ({"stem": "1-net"}, "stem: found '1-net', allowed a letter, then letters, digits and underscores"),
+        ({"stem": "1-net"}, "file name: found '1-net', allowed a C name: a letter, then letters, digits, underscores"),
     ],
 )
 def test_an_option_outside_what_is_allowed_is_refused(options: dict[str, str], message: str) -> None:
