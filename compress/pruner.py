@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.constraints import Masks
 from compress.errors import UnsupportedError
 from compress.graph import Graph, graph_of_module, graph_of_network
-from compress.names import known_name
+from compress.names import known_layers
 from compress.networks import Network, describe
 from compress.networks.module import build_module
 from compress.optimisers import learning_rate_factor
@@ -20,7 +21,7 @@ from compress.prune.merge import merge_neurons, merge_point, most_similar
 from compress.prune.structure import filter_masks, remove_filters
 from compress.recipe import Recipe
 from compress.trainer import Trainer
-from compress.training import Masks, gradients, gram
+from compress.training import gradients, gram
 from compress.weights import coded_parameters, load_weights_, weights_of
 
 if TYPE_CHECKING:
@@ -126,9 +127,7 @@ class Pruner:
         pruned = self.coded if criterion.unit == "weight" else self.coded[:-1]
         pruned = tuple(group.name for group in self._groups) or pruned
         for field, names in (("bits", self.coded), ("layer_sparsity", pruned), ("quality", self.coded)):
-            allowed = [*(name.removesuffix(".weight") for name in names), "conv", "fc", "default"]
-            for layer in getattr(self._recipe, field):
-                known_name(f"{field.replace('_', '-')}, layer", layer, allowed)
+            known_layers(field.replace("_", "-"), getattr(self._recipe, field), names)
 
     def _retrain(self, stage: str, epochs: int, rate: Callable[[int, int], float] | None = None) -> None:
         self._trainer.fit(

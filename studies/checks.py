@@ -5,7 +5,7 @@ from pathlib import Path
 
 from compress.datasets import load_dataset
 from compress.errors import CompressError, UsageError
-from compress.names import known_name
+from compress.names import known_layers
 from compress.recipe import Recipe
 from jobs.prepare import count_examples
 from studies.axes import Point
@@ -70,14 +70,8 @@ def _data_errors(data: str, recipes: Sequence[Recipe], directory: Path | None) -
                 coded[recipe.network] = coded_parameters(module, network.graph(module))
             count_examples(recipe, dataset)
             if coded[recipe.network]:
-                _check_layers(recipe, coded[recipe.network])
+                for field in ("bits", "layer_sparsity", "quality"):
+                    known_layers(field.replace("_", "-"), getattr(recipe, field), coded[recipe.network])
         except CompressError as error:
             errors.append(error)
     return errors
-
-
-def _check_layers(recipe: Recipe, coded: Sequence[str]) -> None:
-    layers = [name.removesuffix(".weight") for name in coded]
-    for field in ("bits", "layer_sparsity", "quality"):
-        for layer in getattr(recipe, field):
-            known_name(f"{field.replace('_', '-')}, layer", layer, [*layers, "conv", "fc", "default"])
