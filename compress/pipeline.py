@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from compress.assemble import assemble
 from compress.compression import Compression, StageRecord
+from compress.constraints import SharedWeights
 from compress.graph import Graph, graph_of_module
 from compress.observer import Observer, Silent
 from compress.optimisers import learning_rate_factor
@@ -22,7 +23,7 @@ from compress.pruner import Pruner
 from compress.recipe import Recipe
 from compress.share import assign, cluster
 from compress.trainer import Trainer
-from compress.training import SharedWeights, evaluate
+from compress.training import evaluate
 from compress.weights import check_weights, choose_device, load_weights_, weights_of
 
 if TYPE_CHECKING:

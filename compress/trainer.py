@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from compress.constraints import Constraint
 from compress.observer import Observer
 from compress.optimisers import OPTIMISERS
 from compress.recipe import Recipe
-from compress.training import Constraint, EpochRecord, fit
+from compress.training import EpochRecord, fit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from compress.batches import Batches
-from compress.constraints import Constraint, Masks, SharedWeights
+from compress.constraints import Constraint
 from compress.errors import CompressError, UsageError
 from compress.observer import Observer, Silent
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Batches", "Constraint", "EpochRecord", "Masks", "SharedWeights", "evaluate", "fit", "gradients", "gram"]
+__all__ = ["EpochRecord", "evaluate", "fit", "gradients", "gram"]
 
 _SILENT = Silent()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from compress.training import Batches
+    from compress.batches import Batches
 
 __all__ = ["Prepared", "Start", "count_examples", "prepare", "train_dense"]
 
@@ -77,8 +77,8 @@ class Prepared:
         import torch
 
         from compress.augment import Augmentation
+        from compress.batches import Batches
         from compress.pipeline import load_weights_
-        from compress.training import Batches
 
         recipe = self.recipe
         torch.manual_seed(recipe.seed)

@@ -108,12 +108,13 @@ def _through_torch(outcome: Outcome) -> str:
     import torch
     from torch.nn.utils import prune
 
+    from compress.batches import Batches
     from compress.checkpoint import read_weights
     from compress.datasets import DATASETS, normalise
     from compress.networks import describe
     from compress.networks.module import build_module
     from compress.pipeline import load_weights_
-    from compress.training import Batches, evaluate, fit
+    from compress.training import evaluate, fit
 
     recipe = outcome.point.recipe
     network = describe(recipe.network)

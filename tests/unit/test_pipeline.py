@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from compress.batches import Batches
 from compress.errors import UnsupportedError, WeightsError
 from compress.graph import graph_of_zoo
 from compress.networks import NETWORKS
@@ -13,7 +14,6 @@ from compress.pipeline import Compression, check_weights, compress_network, load
 from compress.prune import count_kept
 from compress.recipe import Recipe
 from compress.representation import CompressedTensor, DenseTensor
-from compress.training import Batches
 
 QUICK = {
     "epochs": 1,

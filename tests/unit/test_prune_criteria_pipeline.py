@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from compress.batches import Batches
 from compress.graph import Graph, graph_of_network
 from compress.networks import Network
 from compress.networks.layers import Activation, Conv2d, Flatten, Linear
@@ -16,7 +17,6 @@ from compress.pipeline import Compression, compress_network
 from compress.prune import count_kept
 from compress.recipe import Recipe
 from compress.representation import CompressedTensor
-from compress.training import Batches
 
 NETWORK = Network(
     name="small",

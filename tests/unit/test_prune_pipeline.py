@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from compress.batches import Batches
 from compress.errors import UsageError
 from compress.graph import graph_of_zoo
 from compress.networks import describe
@@ -15,7 +16,6 @@ from compress.pipeline import Compression, compress_network
 from compress.prune import CRITERIA, SCHEDULES, count_kept
 from compress.recipe import Recipe
 from compress.representation import CompressedTensor
-from compress.training import Batches
 
 QUICK = {"rounds": 3, "round_epochs": 1, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01}
 
