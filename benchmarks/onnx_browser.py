@@ -26,7 +26,21 @@ _ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 120
 _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 
-_PAGE = """<!doctype html><script src="/dist/ort.wasm.min.js"></script><script>
+_PAGE = """<!doctype html><script>
+const heaps = [];  // the memory of a WebAssembly module grows and never shrinks
+const keep = (values) => heaps.push(...Object.values(values ?? {}).filter((value) => value instanceof Memory));
+const Memory = WebAssembly.Memory;
+for (const name of ['instantiate', 'instantiateStreaming']) {
+  const plain = WebAssembly[name].bind(WebAssembly);
+  WebAssembly[name] = async (code, imports) => {
+    const made = await plain(code, imports);
+    Object.values(imports ?? {}).forEach(keep);
+    keep((made.instance ?? made).exports);
+    return made;
+  };
+}
+const heapBytes = () => [...new Set(heaps)].reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
+</script><script src="/dist/ort.wasm.min.js"></script><script>
 const report = (body) => fetch('/result', {method: 'POST', body: JSON.stringify(body)});
 (async () => {
   try {
@@ -40,9 +54,10 @@ const report = (body) => fetch('/result', {method: 'POST', body: JSON.stringify(
       const start = performance.now();
       const session = await ort.InferenceSession.create(model, {executionProviders: ['wasm']});
       const loaded = performance.now() - start;
+      const heap = heapBytes();
       const input = new ort.Tensor('float32', image, shape);
       const output = (await session.run({input})).logits;
-      found[name] = {load_ms: loaded, logits: Array.from(output.data)};
+      found[name] = {load_ms: loaded, heap_bytes: heap, logits: Array.from(output.data)};
     }
     await report(found);
   } catch (error) { await report({error: String(error)}); }
@@ -71,7 +86,8 @@ def run_in_browser(
     Returns
     -------
     dict
-        By name of the file: `load_ms`, and `logits`, a list.
+        By name of the file: `load_ms`; `heap_bytes` of the runtime behind its load, which no load before it gives
+        back; and `logits`, a list.
 
     Raises
     ------
