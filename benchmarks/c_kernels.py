@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.environment import environment
 from bench.runtimes.c import aligned, bound, compile_c
+from benchmarks import keep
 from compress import container
 from compress.graph import graph_of_zoo
 from export.c import emit
@@ -201,9 +201,7 @@ def main() -> None:
             rows.append({"accuracy_percent": accuracy, **row})
     print("p50 per image, one core; difference: the largest of any output from onnxruntime's\n")
     print(_table(rows))
-    if arguments.json is not None:
-        content = {"environment": environment(), "options": options, "rows": rows}
-        arguments.json.write_text(json.dumps(content) + "\n")
+    keep(arguments.json, options=options, rows=rows)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.environment import environment
 from bench.worker import memory_bytes
+from benchmarks import keep
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.huffman import code_lengths, read_symbols, write_symbols
 from compress.representation import CompressedModel
@@ -178,10 +178,7 @@ def main() -> None:
     print("| what | figure |\n| --- | --- |")
     for what, figure in rows:
         print(f"| {what} | {figure} |")
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        content = {"environment": environment(), "rows": dict(rows), "huffman": huffman, "large": large}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    keep(arguments.json, rows=dict(rows), huffman=huffman, large=large)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.environment import environment
+from benchmarks import keep
 
 __all__ = ["main"]
 
@@ -73,10 +73,7 @@ def main() -> None:
     print(f"| what | mean ± standard deviation of {options.seeds} seeds |\n| --- | --- |")
     for name, value in rows:
         print(f"| {name} | {value} |")
-    if options.json:
-        result = {"environment": environment(), "table": dict(rows), "runs": runs}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    keep(options.json, table=dict(rows), runs=runs)
 
 
 if __name__ == "__main__":

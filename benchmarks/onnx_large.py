@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.worker import memory_bytes
+from benchmarks import keep
 
 __all__ = ["main"]
 
@@ -84,11 +85,7 @@ def main() -> int:
             ratio = row["peak_bytes"] / row["bytes_before"]
             cells = (f"{row['bytes_before']:,}", f"{row['bytes_after']:,}", f"{row['seconds']:.0f}", f"{ratio:.2f} ×")
             print(f"| `{flags}` | {' | '.join(cells)} |", flush=True)
-    if arguments.json is not None:
-        from bench.environment import environment
-
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n")
+    keep(arguments.json, rows=rows)
     return 0
 
 

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import keep
+
 __all__ = ["NETWORKS", "Network", "answers_of", "find_network", "main"]
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -285,11 +287,7 @@ def main() -> int:
     for name, path in found.items():
         rows.append(_measure(name, NETWORKS[name], path, arguments.bits))
         print(_line(rows[-1]), flush=True)
-    if arguments.json is not None:
-        from bench.environment import environment
-
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1) + "\n")
+    keep(arguments.json, rows=rows)
     return 0
 
 

@@ -9,7 +9,6 @@ where they are installed. What is printed is Markdown.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import keep
 from benchmarks.onnx_browser import find_browser, find_onnxruntime_web, run_in_browser
 from compress.container import dumps as pack
 from compress.graph import Graph, graph_of_zoo
@@ -235,12 +235,7 @@ def main() -> int:
         for kind, load in loads.items():
             heap = load["heap_bytes"] / 2**20
             print(f"onnxruntime-web, {name}, {kind}: {load['load_ms']:.0f} ms, heap {heap:.0f} MiB")
-    if arguments.json is not None:
-        from bench.environment import environment
-
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        stored = {"environment": environment(), "rows": rows, "browser": browser}
-        arguments.json.write_text(json.dumps(stored, indent=1) + "\n")
+    keep(arguments.json, rows=rows, browser=browser)
     return 0
 
 
