@@ -28,6 +28,7 @@ __all__ = ["compress_onnx"]
 
 _SILENT = Silent()
 _WORTH_IT = 0.95
+_WORTH_TELLING = 0.01
 _MANY_VALUES = "more than 256 distinct values"
 _FIXED = "fixed width, for the memory at load"
 _ROUNDING = 1e-4
@@ -153,6 +154,8 @@ def compress_onnx(
     forced = {item.label for name, item in zip(names, coded, strict=True) if name in written.plan.forced}
     if forced:
         notes.append(f"{len(forced)} tensors have fixed-width codes: Huffman's would take more memory at load")
+    if written.shorter_by > _WORTH_TELLING * len(written.content):
+        notes.append(f"names of inner values were shortened by {written.shorter_by} bytes: --keep-names keeps them")
     if written.plan.memory > allowed:
         notes.append(f"decoding may take {written.plan.memory} bytes of memory at load: no coding takes {allowed}")
     return OnnxReport(

@@ -28,6 +28,8 @@ class Written:
         What the file did in onnxruntime.
     names : mapping of str to str
         Old to new name of every value of the main graph that was renamed.
+    shorter_by : int
+        Bytes that short names saved.
     """
 
     content: bytes
@@ -35,6 +37,7 @@ class Written:
     nodes: int
     probe: Probe
     names: Mapping[str, str]
+    shorter_by: int
 
 
 def write_model(
@@ -54,13 +57,14 @@ def write_model(
     copy.CopyFrom(model)
     content, plan, nodes = onnx_model.dumps(copy, parts, functions=functions, max_load_memory=max_load_memory)
     names: Mapping[str, str] = {}
+    long = len(content)
     if short_names:
         names = shorten_names(copy)
         onnx.checker.check_model(copy)
         content = copy.SerializeToString(deterministic=True)
     attempt = folder / "attempt.onnx"
     attempt.write_bytes(content)
-    return Written(content, plan, nodes, run_file(attempt, feeds, folder / "attempt.npz"), names)
+    return Written(content, plan, nodes, run_file(attempt, feeds, folder / "attempt.npz"), names, long - len(content))
 
 
 def bytes_of_names(model: Any) -> int:

@@ -49,6 +49,9 @@ def test_the_command_writes_short_names_and_reports_the_old_ones(
     assert rows[0] == rows[1] == [("/model/first.weight", "shared"), ("/model/second.weight", "shared")]
     assert reports["short.onnx"]["worst_error"] == reports["long.onnx"]["worst_error"]
     assert reports["short.onnx"]["bytes_after"] < reports["long.onnx"]["bytes_after"] - 40 * 2 * 36
+    saved = reports["long.onnx"]["bytes_after"] - reports["short.onnx"]["bytes_after"]
+    told = f"names of inner values were shortened by {saved} bytes: --keep-names keeps them"
+    assert [told in report["notes"] for report in reports.values()] == [False, True]
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")
     model = onnx.load_model(str(tmp_path / "short.onnx"))
     onnx.checker.check_model(model, full_check=True)
