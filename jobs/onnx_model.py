@@ -106,12 +106,11 @@ def compress_onnx(
         coded, rows = _share_all(
             weights, partial(_share_at, share, settings.bits, bits), correction, settings.lossless, observer
         )
-        rows += [_left_row(label, reason) for label, reason in reasons.items()]
         if not coded:
             raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
-        left = {row.label for row in rows if row.how == "left"}
-        names = lift(model, [weight for weight in weights if weight.label not in left])
-        del weights
+        names = lift(model, [weight for weight, row in zip(weights, rows, strict=True) if row.how != "left"])
+        rows += [_left_row(label, reason) for label, reason in reasons.items()]
+        del weights  # they keep the model, and so its data
         model = _without_holes(model)
         parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
         allowed = default_memory(parts) if settings.max_load_memory is None else settings.max_load_memory
@@ -215,7 +214,7 @@ def _share_all(
     lossless: bool,
     observer: Observer,
 ) -> tuple[list[_Coded], list[TensorRow]]:
-    """Code every weight that shrinks."""
+    """Code every weight that shrinks, and a row for each."""
     coded, rows = [], []
     for number, weight in enumerate(weights, 1):
         shared = share(weight)
