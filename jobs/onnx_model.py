@@ -1,46 +1,34 @@
 """`compress onnx`: any ONNX file in, a smaller one out that stock runtimes load, checked before it is handed over."""
 
-import hashlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compress.anyonnx import OnnxSettings, SharedTensor, Weight, find_weights, lift, read_onnx, share_tensor
-from compress.anyonnx.find import FLOATS
-from compress.anyonnx.report import OnnxReport, TensorRow
-from compress.anyonnx.sharing import array_of, coded_bits
+from compress.anyonnx import OnnxSettings, find_weights, lift, read_onnx
+from compress.anyonnx.report import OnnxReport
 from compress.errors import CompressError, UsageError
 from compress.files import write_whole
 from compress.observer import Observer, Silent
 from export import onnx_model
-from export.decoder import Part, default_memory
+from export.decoder import default_memory
 from jobs.onnx_bias import Correction
-from jobs.onnx_bits import LEFT, choose_bits
+from jobs.onnx_bits import choose_bits
 from jobs.onnx_probe import Probe, compare_outputs, digests_of, random_feeds, read_feeds, run_file
+from jobs.onnx_sharing import Coded, left_row, share_all, share_weight
 from jobs.onnx_writer import bytes_of_names, write_model
 
 __all__ = ["compress_onnx"]
 
 _SILENT = Silent()
-_WORTH_IT = 0.95
 _WORTH_TELLING = 0.01
-_MANY_VALUES = "more than 256 distinct values"
 _FIXED = "fixed width, for the memory at load"
 _ROUNDING = 1e-4
 """A runtime may fuse the same weights in another order: the outputs of a lossless file differ by no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Coded:
-    label: str
-    element: str
-    shared: SharedTensor
-    digest: str
 
 
 def compress_onnx(
@@ -87,7 +75,6 @@ def compress_onnx(
         else:
             random_feeds(source, feeds)
             notes.append("output errors were measured on random inputs: --calibration measures them on real ones")
-        share = partial(_share, settings)
         bits: Mapping[str, int] = {}
         if settings.max_error is not None or settings.target_size is not None:
             bits = choose_bits(
@@ -97,22 +84,20 @@ def compress_onnx(
                 bytes_before=before - (bytes_of_names(model) if settings.short_names else 0),
                 feeds=feeds,
                 folder=folder,
-                share=share,
+                share=partial(share_weight, settings),
                 observer=observer,
             )
         correction = None
         if calibration is not None and settings.bias_correction and not settings.lossless:
             correction = Correction(model, weights, feeds, folder)
-        coded, rows = _share_all(
-            weights, partial(_share_at, share, settings.bits, bits), correction, settings.lossless, observer
-        )
+        coded, rows = share_all(weights, settings, bits, correction, observer)
         if not coded:
             raise CompressError(f"{source}: found no tensor that would shrink, allowed at least one")
         names = lift(model, [weight for weight, row in zip(weights, rows, strict=True) if row.how != "left"])
-        rows += [_left_row(label, reason) for label, reason in reasons.items()]
+        rows += [left_row(label, reason) for label, reason in reasons.items()]
         del weights  # they keep the model, and so its data
         model = _without_holes(model)
-        parts = [_part(name, item) for name, item in zip(names, coded, strict=True)]
+        parts = [item.part(name) for name, item in zip(names, coded, strict=True)]
         allowed = default_memory(parts) if settings.max_load_memory is None else settings.max_load_memory
         write = partial(
             write_model,
@@ -188,86 +173,14 @@ def _run_written(out: Path, feeds: Path, folder: Path, checked: Probe) -> Probe:
     return ours
 
 
-def _share(settings: OnnxSettings, weight: Weight, bits: int) -> SharedTensor | None:
-    return share_tensor(
-        array_of(weight),
-        bits=bits,
-        sparsity=settings.sparsity if weight.element in FLOATS else 0.0,
-        keep_zeros=settings.keep_zeros,
-        lossless=settings.lossless,
-        channel_axis=weight.channel_axis,
-        channels_per_group=settings.channels_per_group,
-    )
-
-
-def _share_at(
-    share: Callable[[Weight, int], SharedTensor | None], default: int, bits: Mapping[str, int], weight: Weight
-) -> SharedTensor | None:
-    chosen = bits.get(weight.label, default)
-    return None if chosen == LEFT else share(weight, chosen)
-
-
-def _share_all(
-    weights: Sequence[Weight],
-    share: Callable[[Weight], SharedTensor | None],
-    correction: Correction | None,
-    lossless: bool,
-    observer: Observer,
-) -> tuple[list[_Coded], list[TensorRow]]:
-    """Code every weight that shrinks, and a row for each."""
-    coded, rows = [], []
-    for number, weight in enumerate(weights, 1):
-        shared = share(weight)
-        if shared is None:
-            reason = "sharing it costs too much output error" if weight.element in FLOATS else _MANY_VALUES
-            rows.append(_left_row(weight.label, _MANY_VALUES if lossless else reason, weight))
-        elif (coded_bytes := int(coded_bits(shared) / 8)) > _WORTH_IT * weight.dense_bytes:
-            rows.append(_left_row(weight.label, "would not shrink", weight))
-        else:
-            dense = shared.dense()
-            rms = _rms_error(array_of(weight), dense)
-            if correction is not None:
-                correction.note(weight, dense)
-            coded.append(_Coded(weight.label, weight.element, shared, _digest(dense, weight.element)))
-            rows.append(_row(weight, shared, coded_bytes, rms))
-        observer.progress("share", number, len(weights))
-    return coded, rows
-
-
-def _part(name: str, item: _Coded) -> Part:
-    shared = item.shared
-    return Part(
-        name=name,
-        shape=shared.shape,
-        positions=shared.positions,
-        codes=shared.codes,
-        codebooks=shared.codebooks,
-        group_size=shared.group_size,
-        order=shared.order,
-        element=item.element if item.element in ("INT4", "UINT4") else None,
-    )
-
-
-def _digest(array: Any, element: str) -> str:
-    plain = array.astype(np.float32) if element == "BFLOAT16" else array
-    return hashlib.sha256(np.ascontiguousarray(plain).tobytes()).hexdigest()
-
-
-def _rms_error(array: Any, dense: Any) -> float:
-    wanted = array.reshape(-1).astype(np.float32, copy=False)
-    changed = dense.reshape(-1).astype(np.float32, copy=False) - wanted
-    scale = float(np.dot(wanted, wanted))
-    return (float(np.dot(changed, changed)) / scale) ** 0.5 if scale else 0.0
-
-
-def _check_decoder(alone: Path, coded: Sequence[_Coded], out: Path) -> None:
+def _check_decoder(alone: Path, coded: Sequence[Coded], out: Path) -> None:
     found = digests_of(alone)
     wrong = [item.label for item, digest in zip(coded, found.values(), strict=True) if digest != item.digest]
     if wrong:
         raise CompressError(f"{out}: decodes to other weights than were coded ({', '.join(wrong)}), not written")
 
 
-def _check_error(worst: float, size: int, settings: OnnxSettings, coded: Sequence[_Coded], out: Path) -> None:
+def _check_error(worst: float, size: int, settings: OnnxSettings, coded: Sequence[Coded], out: Path) -> None:
     if not np.isfinite(worst):
         raise CompressError(f"{out}: would give NaN, infinity or other shapes where the original does not; not written")
     if settings.max_error is not None and worst > settings.max_error:
@@ -276,36 +189,3 @@ def _check_error(worst: float, size: int, settings: OnnxSettings, coded: Sequenc
         raise CompressError(f"{out}: found {size} bytes, allowed {settings.target_size}; not written")
     if all(item.shared.how == "lossless" for item in coded) and worst > _ROUNDING:
         raise CompressError(f"{out}: output error {worst:.2e} though nothing was rounded; not written")
-
-
-def _row(weight: Weight, shared: SharedTensor, coded_bytes: int, rms: float) -> TensorRow:
-    present = shared.codes.size / weight.size
-    return TensorRow(
-        label=weight.label,
-        operators=weight.operators,
-        shape=weight.shape,
-        element=weight.element,
-        how=shared.how,
-        reason="",
-        bits=max(1, (shared.codebooks.shape[1] - 1).bit_length()),
-        zeros=1 - present,
-        dense_bytes=weight.dense_bytes,
-        coded_bytes=coded_bytes,
-        rms_error=rms,
-    )
-
-
-def _left_row(label: str, reason: str, weight: Weight | None = None) -> TensorRow:
-    return TensorRow(
-        label=label,
-        operators=weight.operators if weight else (),
-        shape=weight.shape if weight else (),
-        element=weight.element if weight else "",
-        how="left",
-        reason=reason,
-        bits=None,
-        zeros=0.0,
-        dense_bytes=weight.dense_bytes if weight else 0,
-        coded_bytes=weight.dense_bytes if weight else 0,
-        rms_error=0.0,
-    )
