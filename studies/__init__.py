@@ -11,8 +11,9 @@ from compress.observer import Observer, Silent
 from studies import a, b, c, d, e, han
 from studies.axes import Point, change_points, choose_points, load_axes, points_of
 from studies.results import write_results
+from studies.settings import Settings
 from studies.study import Study
-from studies.sweep import Outcome, Settings, sweep
+from studies.sweep import Outcome, sweep
 
 __all__ = ["STUDIES", "Outcome", "Point", "Settings", "Study", "load_axes", "points_of", "run_sweep"]
 

@@ -3,30 +3,25 @@
 import multiprocessing
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from compress.errors import CompressError
 from compress.recipe import Recipe
 from studies.axes import Point
+from studies.settings import TRIES, Execute, Settings
 
-if TYPE_CHECKING:
-    from studies.sweep import Settings
-
-__all__ = ["TRIES", "in_processes"]
-
-TRIES = 3
-"""How often a point is started whose process ends without a word, before it counts as failed."""
+__all__ = ["in_processes"]
 
 
 def in_processes(
     points: Sequence[Point],
     directory: Path,
-    settings: "Settings",
-    execute: "Callable[[Recipe, Path, Settings], None]",
+    settings: Settings,
+    execute: Execute,
 ) -> Iterator[tuple[Point, str | None]]:
     """Run points, `settings.workers` at a time, and give each with its error, or None, when it is done.
 
@@ -89,10 +84,10 @@ def _clear(directory: Path, point: Point) -> None:
 
 def _work(
     sending: Connection,
-    execute: "Callable[[Recipe, Path, Settings], None]",
+    execute: Execute,
     fields: dict[str, object],
     place: Path,
-    settings: "Settings",
+    settings: Settings,
 ) -> None:
     try:
         execute(Recipe.of(fields), place, settings)

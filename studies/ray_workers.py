@@ -1,27 +1,22 @@
 """Points of a sweep on a Ray cluster: workers send back the files, so that they need not share a disk with us."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from compress.errors import CompressError, UnsupportedError
 from compress.files import staged_directory
 from compress.recipe import Recipe
 from studies.axes import Point
-from studies.processes import TRIES
-
-if TYPE_CHECKING:
-    from studies.sweep import Settings
+from studies.settings import TRIES, Execute, RunAll, Settings
 
 __all__ = ["ray_runner"]
 
 
 @contextmanager
-def ray_runner(
-    settings: "Settings", execute: "Callable[[Recipe, Path, Settings], None]"
-) -> Iterator[Callable[[Sequence[Point], Path], Iterator[tuple[Point, str | None]]]]:
+def ray_runner(settings: Settings, execute: Execute) -> Iterator[RunAll]:
     """Join a cluster, or start one here, and give the function that runs points on it.
 
     Raises
@@ -55,8 +50,8 @@ def ray_runner(
 def _on_ray(
     points: Sequence[Point],
     directory: Path,
-    settings: "Settings",
-    execute: "Callable[[Recipe, Path, Settings], None]",
+    settings: Settings,
+    execute: Execute,
 ) -> Iterator[tuple[Point, str | None]]:
     import ray
 
@@ -80,9 +75,7 @@ def _on_ray(
             ray.cancel(task, force=True)
 
 
-def _work(
-    execute: "Callable[[Recipe, Path, Settings], None]", fields: dict[str, object], settings: "Settings"
-) -> tuple[dict[str, bytes], str | None]:
+def _work(execute: Execute, fields: dict[str, object], settings: Settings) -> tuple[dict[str, bytes], str | None]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         try:

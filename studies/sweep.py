@@ -7,9 +7,9 @@ runs, as sums of floating-point numbers depend on it: the files are the same, by
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,43 +20,11 @@ from compress.observer import Observer, Silent
 from compress.recipe import Recipe
 from studies.axes import Point
 from studies.checks import check_points
+from studies.settings import Execute, RunAll, Settings
 
-__all__ = ["Outcome", "Settings", "read_outcome", "run_point", "sweep"]
+__all__ = ["Outcome", "read_outcome", "run_point", "sweep"]
 
 _SILENT = Silent()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How points are run.
-
-    Parameters
-    ----------
-    workers : int or "ray"
-        1: here, one after another; more: so many processes; "ray": a Ray cluster.
-    threads : int
-        Threads of torch in every point.
-    device : str
-        auto, cpu or cuda.
-    data_dirs : mapping of str to Path
-        Data set → its directory, for those that are not at their usual place.
-    ray_address : str, optional
-        Of a cluster that runs already; one on this machine is started by default.
-    """
-
-    workers: int | str = 1
-    threads: int = 1
-    device: str = "auto"
-    data_dirs: Mapping[str, Path] = field(default_factory=dict)
-    ray_address: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers != "ray" and not (isinstance(self.workers, int) and self.workers >= 1):
-            raise UsageError(f"workers: found {self.workers!r}, allowed a whole number from 1 on, or ray")
-        if self.threads < 1:
-            raise UsageError(f"threads: found {self.threads}, allowed a whole number from 1 on")
-        if self.ray_address is not None and self.workers != "ray":
-            raise UsageError(f"ray-address: found with workers {self.workers}, allowed with workers ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +53,6 @@ def run_point(recipe: Recipe, directory: Path, settings: Settings) -> None:
         )
     finally:
         torch.set_num_threads(before)
-
-
-Execute = Callable[[Recipe, Path, Settings], None]
 
 
 def sweep(
@@ -196,11 +161,8 @@ def _line(outcome: Outcome) -> str:
     return f"{outcome.point.name}: {accuracy:.2f} % on the test set, {size:,} B"
 
 
-Runs = Callable[[Sequence[Point], Path], Iterator[tuple[Point, str | None]]]
-
-
 @contextmanager
-def _runner(settings: Settings, execute: Execute) -> Iterator[Runs]:
+def _runner(settings: Settings, execute: Execute) -> Iterator[RunAll]:
     if settings.workers == "ray":
         from studies.ray_workers import ray_runner
 
