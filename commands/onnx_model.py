@@ -112,6 +112,11 @@ def _print(report: "OnnxReport") -> None:
     memory = f"{report.load_peak_bytes[0] / mega:.1f} → {report.load_peak_bytes[1] / mega:.1f} MiB"
     allowed = f"allowed for decoding: {report.max_load_memory / mega:.1f}"
     seconds = f"{report.load_s[0] * 1e3:.0f} → {report.load_s[1] * 1e3:.0f} ms"
-    lines = [f"output error: {error}, on {report.error_on}", f"load: {seconds}, peak memory {memory} ({allowed})"]
+    small = (
+        f"small tensors left: {report.small_tensors}, {report.small_bytes:,} bytes"
+        " (fewer than 256 elements, or vectors of fewer than 4,096)"
+    )
+    lines = [small] if report.small_tensors else []
+    lines += [f"output error: {error}, on {report.error_on}", f"load: {seconds}, peak memory {memory} ({allowed})"]
     for line in [*lines, *(f"note: {note}" for note in report.notes)]:
         console.print(line, markup=False)

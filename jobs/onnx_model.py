@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from compress.anyonnx import OnnxSettings, find_weights, lift, read_onnx
+from compress.anyonnx.find import small_tensors
 from compress.anyonnx.report import OnnxReport
 from compress.errors import CompressError, UsageError
 from compress.files import write_whole
@@ -64,6 +65,7 @@ def compress_onnx(
         raise CompressError(f"{out}: found no directory {out.parent}, allowed one that is there")
     model, before = read_onnx(source)
     weights, reasons = find_weights(model)
+    small = small_tensors(model)
     if not weights and not reasons:
         raise CompressError(f"{source}: found no weights of 256 elements or more, allowed a model with some")
     notes: list[str] = []
@@ -144,6 +146,8 @@ def compress_onnx(
         notes.append(f"decoding may take {written.plan.memory} bytes of memory at load: no coding takes {allowed}")
     return OnnxReport(
         tensors=tuple(replace(row, reason=_FIXED) if row.label in forced else row for row in rows),
+        small_tensors=small[0],
+        small_bytes=small[1],
         bytes_before=before,
         bytes_after=out.stat().st_size,
         worst_error=error.worst,

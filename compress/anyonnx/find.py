@@ -10,7 +10,7 @@ from compress.anyonnx.read import all_graphs
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["FLOATS", "INTEGERS", "Weight", "find_weights", "stored_tensors"]
+__all__ = ["FLOATS", "INTEGERS", "Weight", "find_weights", "small_tensors", "stored_tensors"]
 
 FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16")
 INTEGERS = ("INT8", "UINT8", "INT4", "UINT4")
@@ -107,6 +107,18 @@ def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]
                 axes = {_axis(node, place, len(tensor.dims)) for node, place in uses}
                 weights.append(Weight(label, home, node, tensor, operators, axes.pop() if len(axes) == 1 else None))
     return weights, left
+
+
+def small_tensors(model: "onnx.ModelProto") -> tuple[int, int]:
+    """How many tensors of the types that are coded are too small for it, and the bytes of their elements."""
+    small = [
+        weight
+        for home in all_graphs(model)
+        for name, node, tensor in stored_tensors(home)
+        if (weight := Weight(name, home, node, tensor, (), None)).element in (*FLOATS, *INTEGERS)
+        and not _large(weight.shape)
+    ]
+    return len(small), sum(weight.dense_bytes for weight in small)
 
 
 def stored_tensors(home: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -50,6 +50,9 @@ class OnnxReport:
     Parameters
     ----------
     tensors : tuple of TensorRow
+    small_tensors, small_bytes : int
+        Those that stay because they have fewer than 256 elements, or are vectors of fewer than 4,096: how many they
+        are, and the bytes of their elements.
     bytes_before, bytes_after : int
         Whole files; external data counted before.
     worst_error, mean_error : float
@@ -64,6 +67,8 @@ class OnnxReport:
     """
 
     tensors: tuple[TensorRow, ...]
+    small_tensors: int
+    small_bytes: int
     bytes_before: int
     bytes_after: int
     worst_error: float

@@ -29,6 +29,7 @@ def test_the_command_writes_a_smaller_file_and_tells_what_became_of_it(
     assert report["bytes_before"] == source.stat().st_size
     assert report["bytes_after"] == out.stat().st_size < 0.25 * source.stat().st_size
     assert {row["label"]: row["how"] for row in report["tensors"]} == {"first": "shared", "second": "shared"}
+    assert (report["small_tensors"], report["small_bytes"]) == (1, 4 * 128)
     assert 0 < report["mean_error"] <= report["worst_error"] < 0.5
     assert all(np.unique(array).size <= 16 for array in decoded(out, ["first", "second"]).values())
     before, after = onnx.load_model(str(source)), onnx.load_model(str(out))
@@ -48,6 +49,7 @@ def test_the_table_names_every_tensor(command: Callable[..., subprocess.Complete
     perceptron(tmp_path / "in.onnx")
     done = command("compress", "onnx", "in.onnx", "-o", "out.onnx", cwd=tmp_path)
     assert "first" in done.stdout
+    assert "small tensors left: 1, 512 bytes (fewer than 256 elements, or vectors of fewer than 4,096)" in done.stdout
     assert "shared, 6 bits" in done.stdout
     assert "note: output errors were measured on random inputs" in done.stdout
 

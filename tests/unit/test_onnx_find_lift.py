@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.anyonnx import find_weights, lift
+from compress.anyonnx.find import small_tensors
 
 GENERATOR = np.random.default_rng(0)
 
@@ -147,9 +148,11 @@ def test_what_a_caller_may_override_is_left() -> None:
 def test_small_vectors_empty_and_unread_tensors_are_no_weights() -> None:
     nodes = [helper.make_node("Add", ["x", "b"], ["y"])]
     empty = {"b": values(16), "long": values(512), "none": values(0, 4096), "unread": values(64, 64)}
-    weights, left = find_weights(model_of(nodes, empty))
+    model = model_of(nodes, empty)
+    weights, left = find_weights(model)
     assert not weights
     assert left == {"unread": "read by no node"}
+    assert small_tensors(model) == (3, 4 * (16 + 512))
 
 
 @pytest.mark.parametrize(
