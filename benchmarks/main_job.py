@@ -51,8 +51,9 @@ def _rows(runs: list[dict[str, Any]], help_seconds: float) -> list[tuple[str, st
     return [
         ("dense test accuracy, %", _spread([report["test"]["dense"]["percent"] for report in reports], 2)),
         ("test accuracy from the file, %", _spread([report["test"]["file"]["percent"] for report in reports], 2)),
-        ("whole file, bytes", _spread([report["file_bytes"] for report in reports], 0)),
-        ("ratio to dense float32", _spread([report["ratio"] for report in reports], 1)),
+        ("model.dcz, bytes", _spread([report["file_bytes"] for report in reports], 0)),
+        ("model.onnx, bytes", _spread([report["files"]["model.onnx"] for report in reports], 0)),
+        ("ratio of model.dcz to dense float32", _spread([report["ratio"] for report in reports], 1)),
         ("order-0 entropy of the streams, bytes", _spread([coding["entropy_bytes"] for coding in streams], 0)),
         ("bytes spent on the streams, tables included", _spread([coding["coded_bytes"] for coding in streams], 0)),
         ("whole command, seconds", _spread([run["seconds"] for run in runs], 0)),
