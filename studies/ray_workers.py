@@ -1,5 +1,6 @@
 """Points of a sweep on a Ray cluster: workers send back the files, so that they need not share a disk with us."""
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,9 @@ def ray_runner(settings: Settings, execute: Execute) -> Iterator[RunAll]:
     started = not ray.is_initialized()
     if started:
         try:
-            ray.init(address=settings.ray_address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(
+                address=settings.ray_address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
         except (ConnectionError, ValueError) as error:
             text = str(error).splitlines()[0]
             raise UnsupportedError(
