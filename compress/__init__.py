@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from compress.compression import Compression
     from compress.container import dumps, load, loads, save
     from compress.graph import Graph, graph_of_model, graph_of_module, graph_of_zoo
-    from compress.pipeline import Compression, compress_network
+    from compress.pipeline import compress_network
     from compress.recipe import Recipe
     from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor
 

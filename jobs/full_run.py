@@ -30,7 +30,7 @@ from jobs.run_targets import check_targets, write_targets
 if TYPE_CHECKING:
     import torch
 
-    from compress.pipeline import Compression
+    from compress.compression import Compression
 
 __all__ = ["RUNS", "RunResult", "run", "same_model"]
 

@@ -78,7 +78,7 @@ class Prepared:
 
         from compress.augment import Augmentation
         from compress.batches import Batches
-        from compress.pipeline import load_weights_
+        from compress.weights import load_weights_
 
         recipe = self.recipe
         torch.manual_seed(recipe.seed)
@@ -139,7 +139,7 @@ def prepare(
     """
     import torch
 
-    from compress.pipeline import check_weights, choose_device
+    from compress.weights import check_weights, choose_device
 
     chosen = choose_device(device)
     dataset = load_dataset(recipe.data, data_dir)

@@ -113,8 +113,8 @@ def _through_torch(outcome: Outcome) -> str:
     from compress.datasets import DATASETS, normalise
     from compress.networks import describe
     from compress.networks.module import build_module
-    from compress.pipeline import load_weights_
     from compress.training import evaluate, fit
+    from compress.weights import load_weights_
 
     recipe = outcome.point.recipe
     network = describe(recipe.network)

@@ -7,7 +7,7 @@ import pytest
 
 from compress.checkpoint import dump_weights, read_weights
 from compress.errors import WeightsError
-from compress.pipeline import check_weights
+from compress.weights import check_weights
 
 
 def test_weights_come_back(tmp_path: Path) -> None:

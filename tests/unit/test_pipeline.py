@@ -6,14 +6,16 @@ import torch
 from torch import nn
 
 from compress.batches import Batches
+from compress.compression import Compression
 from compress.errors import UnsupportedError, WeightsError
 from compress.graph import graph_of_zoo
 from compress.networks import NETWORKS
 from compress.networks.module import build_module
-from compress.pipeline import Compression, check_weights, compress_network, load_weights_, weights_of
+from compress.pipeline import compress_network
 from compress.prune import count_kept
 from compress.recipe import Recipe
 from compress.representation import CompressedTensor, DenseTensor
+from compress.weights import check_weights, load_weights_, weights_of
 
 QUICK = {
     "epochs": 1,

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from compress.batches import Batches
+from compress.compression import Compression
 from compress.container import dumps, loads
 from compress.errors import UnsupportedError, UsageError
 from compress.observer import Observer, Silent
-from compress.pipeline import Compression, compress_network
+from compress.pipeline import compress_network
 from compress.prune import CRITERIA, count_kept
 from compress.prune.channels import channel_masks, find_channels, remove_channels_
 from compress.recipe import Recipe

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from compress.batches import Batches
+from compress.compression import Compression
 from compress.errors import UsageError
 from compress.graph import graph_of_zoo
 from compress.networks import describe
 from compress.networks.module import build_module
 from compress.observer import Observer, Silent
-from compress.pipeline import Compression, compress_network
+from compress.pipeline import compress_network
 from compress.prune import CRITERIA, SCHEDULES, count_kept
 from compress.recipe import Recipe
 from compress.representation import CompressedTensor
