@@ -6,7 +6,8 @@
 Only the packages' .onnx files are used. Every network is compressed at 6 bits without pruning, and its outputs are
 compared with the original's on inputs made here: rendered words, spoken-like sound, source text. The task check asks
 whether the answer stays: the same label, the same text, the same decision. `names kept` is the ratio with
---keep-names, which changes no number. What is printed is Markdown.
+--keep-names, which changes no number. Inference is measured in one process, before and after in turns, call by call.
+What is printed is Markdown.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import keep
+from benchmarks.onnx_inference import inference_ns
 
 __all__ = ["NETWORKS", "Network", "answers_of", "find_network", "main"]
 
@@ -198,6 +200,9 @@ NETWORKS: Mapping[str, Network] = {
 """Networks by the name in the table."""
 
 
+_CALLS = 100
+
+
 def answers_of(model: Path, network: Network) -> list[Any]:
     """The task's answer for every feed; none where the network has no task here."""
     import onnxruntime
@@ -228,6 +233,8 @@ def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, An
         keeping = OnnxSettings(bits=bits, short_names=False)
         named = compress_onnx(path, Path(folder) / "named.onnx", keeping, calibration=data)
         before, after = answers_of(path, network), answers_of(out, network)
+        first = {key: np.asarray(array[0]) for key, array in network.feeds().items()}
+        inference = inference_ns({"before": path, "after": out}, first, _CALLS)
     same = sum(one == two for one, two in zip(before, after, strict=True))
     return {
         "network": name,
@@ -244,7 +251,7 @@ def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, An
         "of": len(before),
         "load_s": list(report.load_s),
         "load_peak_bytes": list(report.load_peak_bytes),
-        "run_s": list(report.run_s),
+        "inference_ns": inference,
         "notes": list(report.notes),
     }
 
@@ -265,6 +272,7 @@ def _line(row: Mapping[str, Any]) -> str:
         f"{row['mean_error']:.1e}",
         f"{row['task']}: {row['same']} of {row['of']}" if row["of"] else "",
         load,
+        " → ".join(f"{nanoseconds / 1e6:.2f}" for nanoseconds in row["inference_ns"].values()),
         f"{peak} (+{more:.0f} of {row['max_load_memory'] / 2**20:.0f})",
     )
     return f"| {' | '.join(cells)} |"
@@ -280,7 +288,7 @@ def main() -> int:
     for name in NETWORKS.keys() - found.keys():
         print(f"{name}: not installed")
     columns = ["network", "bytes", "xz", "coded", "ratio", "names kept", "worst error", "mean error", "task"]
-    columns += ["load, ms", "peak, MiB (more, of)"]
+    columns += ["load, ms", "run, ms", "peak, MiB (more, of)"]
     print(f"| {' | '.join(columns)} |")
     print(f"|{' --- |' * len(columns)}")
     rows = []

@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 
 from benchmarks import keep
 from benchmarks.onnx_browser import find_browser, find_onnxruntime_web, run_in_browser
+from benchmarks.onnx_inference import inference_ns
 from compress.container import dumps as pack
 from compress.graph import Graph, graph_of_zoo
 from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
@@ -92,30 +92,6 @@ def _perceptron(widths: tuple[int, ...]) -> Graph:
     return Graph(None, model.SerializeToString())
 
 
-def _inference_ns(paths: Mapping[str, Path], calls: int) -> dict[str, float]:
-    """Median latency of one image, the files in turns."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    sessions = {
-        kind: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        for kind, path in paths.items()
-    }
-    value = next(iter(sessions.values())).get_inputs()[0]
-    shape = [length if isinstance(length, int) else 1 for length in value.shape]
-    feed = {value.name: np.random.default_rng(0).random(shape).astype(np.float32)}
-    taken: dict[str, list[int]] = {kind: [] for kind in sessions}
-    for number in range(calls + 10):
-        for kind, session in sessions.items():
-            start = time.perf_counter_ns()
-            session.run(None, feed)
-            if number >= 10:
-                taken[kind].append(time.perf_counter_ns() - start)
-    return {kind: statistics.median(samples) for kind, samples in taken.items()}
-
-
 def _case(name: str, folder: Path) -> dict[str, Any]:
     where, sparsity, bits = _CASES[name]
     model = network(where, sparsity, bits)
@@ -136,6 +112,8 @@ def _case(name: str, folder: Path) -> dict[str, Any]:
             loads[kind].append(probe.load_s)
             worked[kind].append(probe.load_cpu_s)
             peaks[kind].append(probe.load_peak_bytes)
+    with np.load(folder / "feeds.npz", allow_pickle=False) as feeds:
+        feed = {key.removeprefix("0/"): feeds[key] for key in feeds.files if key.startswith("0/")}
     return {
         "network": name,
         "weights": weights,
@@ -145,7 +123,7 @@ def _case(name: str, folder: Path) -> dict[str, Any]:
         "load_s": loads,
         "load_cpu_s": worked,
         "load_peak_bytes": peaks,
-        "inference_ns": _inference_ns(paths, 20 if weights > 10**6 else 1000),
+        "inference_ns": inference_ns(paths, feed, 20 if weights > 10**6 else 1000),
         "openvino": _openvino(paths) if weights < 10**6 else {},
     }
 
