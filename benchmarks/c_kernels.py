@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from bench.runtimes.c import aligned, bound, compile_c
 from benchmarks import keep
-from compress import container
 from compress.graph import graph_of_zoo
+from compress.packed import container
 from export.c import emit
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.worker import memory_bytes
 from benchmarks import keep
 from compress.coding.bits import BitReader, BitWriter
-from compress.coding.huffman import code_lengths, read_symbols, write_symbols
+from compress.coding.huffman_codes import code_lengths, read_symbols, write_symbols
 from compress.representation import CompressedModel
 
 __all__ = ["main"]
@@ -81,8 +81,8 @@ def _model() -> CompressedModel:
     from onnx import TensorProto, helper
 
     from compress.graph import Graph
+    from compress.packed.places import csr_of_mask
     from compress.representation import Codebook, CompressedTensor, matrix_shape
-    from compress.sparse import csr_of_mask
 
     hollow = [TensorProto(name=name, dims=dims, data_type=TensorProto.FLOAT) for name, dims in _SHAPES.items()]
     skeleton = helper.make_model(helper.make_graph([], "large", [], [], hollow)).SerializeToString(deterministic=True)
@@ -105,8 +105,8 @@ def _reset_peak() -> None:
 
 def _child(job: str, path: Path) -> dict[str, Any]:
     """Pack or unpack the large model; memory is told above that of the interpreter with everything imported."""
-    from compress.container import account, dumps, loads
     from compress.graph import graph_of_zoo
+    from compress.packed.container import account, dumps, loads
 
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.worker import memory_bytes
 from benchmarks import keep
-from compress.anyonnx import OnnxSettings
+from compress.post_training import OnnxSettings
 
 __all__ = ["main"]
 
@@ -52,7 +52,7 @@ def _write(path: Path) -> None:
 
 def _inside(source: Path, out: Path, settings: OnnxSettings) -> None:
     """Compress, and print the bytes, seconds and peak memory of this process."""
-    from jobs.onnx_model import compress_onnx
+    from deep_compress.jobs.onnx_model import compress_onnx
 
     begin = time.perf_counter()
     report = compress_onnx(source, out, settings)

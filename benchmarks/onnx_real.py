@@ -223,8 +223,8 @@ def answers_of(model: Path, network: Network) -> list[Any]:
 
 
 def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, Any]:
-    from compress.anyonnx import OnnxSettings
-    from jobs.onnx_model import compress_onnx
+    from compress.post_training import OnnxSettings
+    from deep_compress.jobs.onnx_model import compress_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data.npz", Path(folder) / "out.onnx"

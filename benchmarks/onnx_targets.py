@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks import keep
 from benchmarks.onnx_browser import find_browser, find_onnxruntime_web, run_in_browser
 from benchmarks.onnx_inference import inference_ns
-from compress.container import dumps as pack
 from compress.graph import Graph, graph_of_zoo
+from compress.packed.container import dumps as pack
 from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from deep_compress.jobs.onnx_probe import random_feeds, run_file
 from export import TARGETS
-from jobs.onnx_probe import random_feeds, run_file
 
 __all__ = ["main", "network"]
 

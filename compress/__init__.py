@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compress.compression import Compression
-    from compress.container import dumps, load, loads, save
+    from compress.front_ends.compression import Compression
+    from compress.front_ends.module import compress_network
     from compress.graph import Graph, graph_of_model, graph_of_module, graph_of_zoo
-    from compress.pipeline import compress_network
-    from compress.recipe import Recipe
+    from compress.packed.container import dumps, load, loads, save
+    from compress.recipe.recipe import Recipe
     from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor
 
 __all__ = [
@@ -41,19 +41,19 @@ _HOMES = {
     "Codebook": "representation",
     "CompressedModel": "representation",
     "CompressedTensor": "representation",
-    "Compression": "pipeline",
+    "Compression": "front_ends.compression",
     "CsrCodes": "representation",
     "DenseTensor": "representation",
     "Graph": "graph",
-    "Recipe": "recipe",
-    "compress_network": "pipeline",
-    "dumps": "container",
+    "Recipe": "recipe.recipe",
+    "compress_network": "front_ends.module",
+    "dumps": "packed.container",
     "graph_of_model": "graph",
     "graph_of_module": "graph",
     "graph_of_zoo": "graph",
-    "load": "container",
-    "loads": "container",
-    "save": "container",
+    "load": "packed.container",
+    "loads": "packed.container",
+    "save": "packed.container",
 }
 
 

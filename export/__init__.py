@@ -9,7 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from export import c, onnx_coded, onnx_dense, onnx_fixed, onnx_memory
+from export import c
+from export.onnx import coded as onnx_coded
+from export.onnx import dense as onnx_dense
+from export.onnx import fixed as onnx_fixed
+from export.onnx import memory as onnx_memory
 
 __all__ = ["TARGETS", "Option", "Target"]
 

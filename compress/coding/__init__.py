@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from compress.coding import constant, fixed_width, prefix
+from compress.coding import constant, fixed_width
+from compress.coding import huffman as prefix
 from compress.coding.model import Coder
 
 __all__ = ["CODERS"]

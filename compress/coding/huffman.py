@@ -1,263 +1,149 @@
-"""Canonical, length-limited Huffman codes: lengths, codewords, and coding of whole arrays (FORMAT.md, section 5)."""
+"""The Huffman coder: its table of codeword lengths, found so that table and payload together are short."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.coding.bits import BitReader, BitWriter, pack, packed_size, unpack, windows
+from compress.coding.bits import BitReader, BitWriter
+from compress.coding.huffman_codes import MAX_LENGTH, code_lengths, read_symbols, write_symbols
+from compress.coding.model import ALPHABET
 from compress.errors import CorruptFileError
 
-__all__ = ["LANES_FROM", "LANE_SYMBOLS", "MAX_LENGTH", "code_lengths", "codewords", "read_symbols", "write_symbols"]
+__all__ = ["HuffmanModel", "fit", "read", "read_lengths", "write_lengths"]
 
-MAX_LENGTH = 15
-"""Longest codeword, so that a symbol and its length fit an entry of 16 bits in the decoding table."""
-
-LANES_FROM = 1 << 16
-"""Streams of at least this many symbols are cut into lanes."""
-
-LANE_SYMBOLS = 1024
-
-_LANES_AT_ONCE = 1 << 12
-_BLOCK = 1 << 14
-_DOUBLINGS = 5
+_FIRST_PREDICTION = 4
+_COMPLETE = 1 << MAX_LENGTH
+_WORTH_REFINING_BITS = 1 << 17
 
 
-def code_lengths(counts: NDArray[np.integer], limit: int = MAX_LENGTH) -> NDArray[np.uint8]:
-    """Lengths of an optimal prefix code none of whose codewords is longer than `limit`.
+@dataclass(frozen=True, slots=True)
+class HuffmanModel:
+    """A complete canonical prefix code: uint8 [256] lengths, 0 where a symbol has no codeword."""
 
-    Parameters
-    ----------
-    counts : integer [alphabet]
-        Occurrences of every symbol; symbols that do not occur get no codeword.
-    limit : int
-        Longest codeword allowed, 1 to 15.
+    lengths: NDArray[np.uint8]
 
-    Returns
-    -------
-    uint8 [alphabet]
-        0 for symbols without a codeword. A single symbol has a codeword of length 1, and then alone the code is not
-        complete. Between equal counts the smaller symbol gets the longer codeword.
+    def write(self, out: BitWriter) -> None:
+        write_lengths(out, self.lengths)
 
-    Raises
-    ------
-    ValueError
-        More symbols occur than `limit` bits can tell apart.
+    def payload_bits(self, counts: NDArray[np.int64]) -> int | None:
+        if counts[self.lengths == 0].any():
+            return None
+        return int(counts @ self.lengths.astype(np.int64))
 
-    Notes
-    -----
-    Package-merge: Larmore and Hirschberg, A fast algorithm for optimal length-limited Huffman codes (1990). Packages
-    are not carried as sets: which of the cheapest items of a level are leaves is enough to count every leaf's levels.
+    def encode(self, out: BitWriter, symbols: NDArray[np.uint8]) -> None:
+        write_symbols(out, symbols, self.lengths)
 
-    >>> code_lengths(np.array([5, 1, 1, 0, 2])).tolist()
-    [1, 3, 3, 0, 2]
-    >>> code_lengths(np.array([5, 1, 1, 0, 2]), limit=2).tolist()
-    [2, 2, 2, 0, 2]
+    def decode(self, reader: BitReader, count: int, thing: str) -> tuple[NDArray[np.uint8], int]:
+        return read_symbols(reader, count, self.lengths, thing)
+
+
+def fit(counts: NDArray[np.int64]) -> HuffmanModel | None:
+    """The model for which table and payload together are shortest among the candidates tried.
+
+    A code that is optimal for the payload alone may cost more in its table than it saves: lower limits and smoothed
+    counts give tables that are cheaper to write.
     """
-    lengths = np.zeros(counts.shape, dtype=np.uint8)
+    if np.count_nonzero(counts) < 2:
+        return None
+    return min((HuffmanModel(lengths) for lengths in _candidates(counts)), key=lambda model: _total_bits(model, counts))
+
+
+def _total_bits(model: HuffmanModel, counts: NDArray[np.int64]) -> int:
+    out = BitWriter()
+    model.write(out)
+    payload = model.payload_bits(counts)
+    assert payload is not None
+    return out.bit_count + payload
+
+
+def _candidates(counts: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    lengths = code_lengths(counts)
+    yield lengths
+    if counts @ lengths > _WORTH_REFINING_BITS:
+        return
     used = np.flatnonzero(counts)
-    if not 1 <= limit <= MAX_LENGTH or used.size > 1 << limit:
-        raise ValueError(f"limit: found {limit} for {used.size} symbols, allowed up to {MAX_LENGTH} and enough for all")
-    if used.size < 2:
-        lengths[used] = 1
-        return lengths
-    used = used[np.argsort(counts[used], kind="stable")]
-    leaves = counts[used].astype(np.int64)
-    is_package = np.zeros(leaves.size, dtype=bool)
-    items, levels = leaves, [is_package]
-    for _ in range(limit - 1):
-        packages = items[: items.size // 2 * 2].reshape(-1, 2).sum(axis=1)
-        merged = np.concatenate([leaves, packages])
-        order = np.argsort(merged, kind="stable")
-        items = merged[order]
-        levels.append(order >= leaves.size)
-    taken = 2 * leaves.size - 2
-    for is_package in reversed(levels):
-        packages_taken = int(is_package[:taken].sum())
-        lengths[used[: taken - packages_taken]] += 1
-        taken = 2 * packages_taken
-    return lengths
+    span = slice(used[0], used[-1] + 1)
+    shortest = int(used.size - 1).bit_length()
+    for limit in range(max(shortest, int(lengths.max()) - 3), int(lengths.max())):
+        yield code_lengths(counts, limit)
+    for reach in (1, 2, 3):
+        kernel = np.array([*range(1, reach + 2), *range(reach, 0, -1)])
+        smooth = np.convolve(counts, kernel)[reach:-reach]
+        for floor in (0, 1):
+            blurred = np.zeros_like(counts)
+            blurred[span] = np.maximum(smooth[span], floor)
+            limit = int(code_lengths(blurred).max())
+            for lower in range(limit, max(int(np.count_nonzero(blurred) - 1).bit_length(), limit - 3) - 1, -1):
+                yield code_lengths(blurred, lower)
 
 
-def codewords(lengths: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """The canonical codewords: numbered upwards by length, and by symbol within a length.
-
-    Parameters
-    ----------
-    lengths : uint8 [alphabet]
-        From `code_lengths`.
-
-    Returns
-    -------
-    uint16 [alphabet]
-        The codeword in the lowest lengths[s] bits; 0 for symbols without one.
-
-    >>> codewords(np.array([1, 3, 3, 0, 2], dtype=np.uint8)).tolist()
-    [0, 6, 7, 0, 2]
-    """
-    order = _canonical_order(lengths)
-    width = lengths[order].astype(np.int64)
-    reach = np.cumsum(1 << (MAX_LENGTH - width))
-    words = np.zeros(lengths.size, dtype=np.uint16)
-    words[order] = (reach - (1 << (MAX_LENGTH - width))) >> (MAX_LENGTH - width)
-    return words
-
-
-def _canonical_order(lengths: NDArray[np.uint8]) -> NDArray[np.intp]:
-    order = np.argsort(lengths, kind="stable")
-    return order[np.count_nonzero(lengths == 0) :]
-
-
-def _decoding_table(lengths: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], int]:
-    """For every window of as many bits as the longest codeword: 16 times the symbol plus the codeword's length."""
-    order = _canonical_order(lengths)
-    width = lengths[order].astype(np.int64)
-    longest = int(width[-1])
-    return np.repeat((order << 4 | width).astype(np.uint16), 1 << (longest - width)), longest
+def write_lengths(out: BitWriter, lengths: NDArray[np.uint8]) -> None:
+    """Append the lengths of a complete code (FORMAT.md, section 5.2)."""
+    before, free, absent = _FIRST_PREDICTION, _COMPLETE, 0
+    for length in lengths.tolist():
+        if free == 0:
+            return
+        if length == 0:
+            absent += 1
+            continue
+        if absent:
+            out.write(0b1111, 4)
+            out.write_golomb(absent - 1, 0)
+            absent = 0
+        step = length - before
+        match step:
+            case 0:
+                out.write(0b0, 1)
+            case 1:
+                out.write(0b10, 2)
+            case -1:
+                out.write(0b110, 3)
+            case _:
+                out.write(0b1110, 4)
+                out.write_golomb(2 * (abs(step) - 2) + (step < 0), 1)
+        before = length
+        free -= _COMPLETE >> length
 
 
-def write_symbols(out: BitWriter, symbols: NDArray[np.uint8], lengths: NDArray[np.uint8]) -> None:
-    """Append the codewords of `symbols` (FORMAT.md, section 5.3).
-
-    Parameters
-    ----------
-    out : BitWriter
-    symbols : uint8 [n]
-        Every one has a codeword.
-    lengths : uint8 [alphabet]
-        A complete code.
-    """
-    if symbols.size >= LANES_FROM:
-        _write_lanes(out, symbols, lengths)
-    words = codewords(lengths)
-    for start in range(0, symbols.size, LANES_FROM):
-        chunk = symbols[start : start + LANES_FROM]
-        out.write_packed(*pack(words[chunk], lengths[chunk]))
-
-
-def _write_lanes(out: BitWriter, symbols: NDArray[np.uint8], lengths: NDArray[np.uint8]) -> None:
-    whole = symbols.size // LANE_SYMBOLS
-    sizes = lengths[symbols[: whole * LANE_SYMBOLS]].reshape(whole, LANE_SYMBOLS).sum(axis=1, dtype=np.int64)
-    sizes = sizes[: _lane_count(symbols.size) - 1]
-    smallest = int(sizes.min())
-    width = int(sizes.max() - smallest).bit_length()
-    out.write(smallest, 14)
-    out.write(width, 4)
-    if width:
-        out.write_packed(*pack(sizes - smallest, width))
-
-
-def _lane_count(symbol_count: int) -> int:
-    return -(-symbol_count // LANE_SYMBOLS)
-
-
-def read_symbols(
-    reader: BitReader, count: int, lengths: NDArray[np.uint8], thing: str
-) -> tuple[NDArray[np.uint8], int]:
-    """Decode `count` symbols.
-
-    Parameters
-    ----------
-    reader : BitReader
-    count : int
-        The caller has checked that so many symbols may be allocated.
-    lengths : uint8 [alphabet]
-        A complete code of at least two symbols.
-    thing : str
-        What is being read, for messages.
-
-    Returns
-    -------
-    symbols : uint8 [count]
-    lane_bits : int
-        Bits spent on lanes.
+def read_lengths(reader: BitReader, thing: str) -> NDArray[np.uint8]:
+    """Read what `write_lengths` wrote: uint8 [256].
 
     Raises
     ------
     CorruptFileError
-        The codewords end beyond the data, or lanes do not meet.
+        The lengths are no complete code, or were not written in the one way there is.
     """
-    # Every codeword has a bit at least, which bounds the work by the size of the file.
-    reader.require(count, thing)
-    if count < LANES_FROM:
-        return _read_plain(reader, count, lengths, thing), 0
-    start = reader.position
-    sizes = _read_lane_sizes(reader, _lane_count(count), thing)
-    lane_bits = reader.position - start
-    return _read_lanes(reader, count, sizes, lengths, thing), lane_bits
+    lengths = np.zeros(ALPHABET, dtype=np.uint8)
+    symbol, before, free, after_absent = 0, _FIRST_PREDICTION, _COMPLETE, False
+    while free:
+        kind = next((ones for ones in range(4) if not reader.read(1, thing)), 4)
+        if kind == 4:
+            if after_absent:
+                raise CorruptFileError(
+                    f"{thing}: found two runs of absent symbols, allowed one after another only once"
+                )
+            symbol += reader.read_golomb(0, thing) + 1
+            after_absent = True
+            continue
+        if kind == 3:
+            jump = reader.read_golomb(1, thing)
+            before += (2 + jump // 2) * (-1 if jump % 2 else 1)
+        else:
+            before += (0, 1, -1)[kind]
+        if symbol >= ALPHABET:
+            raise CorruptFileError(f"{thing}: found a codeword for symbol {symbol}, allowed 0 to {ALPHABET - 1}")
+        if not 1 <= before <= MAX_LENGTH:
+            raise CorruptFileError(f"{thing}: found a codeword of {before} bits, allowed 1 to {MAX_LENGTH}")
+        if _COMPLETE >> before > free:
+            raise CorruptFileError(f"{thing}: found more codewords than fit, allowed a complete prefix code")
+        lengths[symbol] = before
+        free -= _COMPLETE >> before
+        symbol, after_absent = symbol + 1, False
+    return lengths
 
 
-def _read_plain(reader: BitReader, count: int, lengths: NDArray[np.uint8], thing: str) -> NDArray[np.uint8]:
-    """Decode a stream without lanes, a block of bits at a time.
-
-    Where a codeword would end is looked up for *every* bit of the block; composing that map with itself doubles the
-    stride, so that only every 32nd symbol is found one after another and the others from it, all at once.
-    """
-    table, longest = _decoding_table(lengths)
-    symbols = np.empty(count, dtype=np.uint8)
-    done = 0
-    offsets = np.arange(8, dtype=np.uint32)
-    positions = np.arange(_BLOCK, dtype=np.int32)
-    while done < count:
-        origin = reader.position // 8
-        window = windows(reader.data[origin : origin + _BLOCK // 8 + 4])[: _BLOCK // 8, np.newaxis]
-        entries = table[((window << offsets) >> np.uint32(32 - longest)).ravel()]
-        block = entries.size
-        # The end of the block is a trap that leads to itself.
-        jumps = [np.append(np.minimum(positions[:block] + (entries & 15), block), np.int32(block))]
-        for _ in range(_DOUBLINGS):
-            jumps.append(jumps[-1][jumps[-1]])
-        chain: list[int] = []
-        leap, position = jumps.pop().item, reader.position - 8 * origin
-        while position < block and len(chain) << _DOUBLINGS < count - done:
-            chain.append(position)
-            position = leap(position)
-        found = np.array(chain, dtype=np.int32)
-        for jump in reversed(jumps):
-            found = np.stack([found, jump[found]], axis=1).ravel()
-        found = found[: min(count - done, int(np.searchsorted(found, block)))]
-        taken = entries[found]
-        symbols[done : done + found.size] = taken >> 4
-        done += found.size
-        reader.skip(8 * origin + int(found[-1]) + int(taken[-1] & 15) - reader.position, thing)
-    return symbols
-
-
-def _read_lane_sizes(reader: BitReader, lanes: int, thing: str) -> NDArray[np.int64]:
-    smallest = reader.read(14, f"{thing}, lanes")
-    width = reader.read(4, f"{thing}, lanes")
-    if width > 14:
-        raise CorruptFileError(f"{thing}, lanes: found a width of {width}, allowed 0 to 14")
-    reader.require((lanes - 1) * width, f"{thing}, lanes")
-    sizes = np.full(lanes - 1, smallest, dtype=np.int64)
-    if width:
-        sizes += unpack(reader, lanes - 1, width, f"{thing}, lanes")
-    return sizes
-
-
-def _read_lanes(
-    reader: BitReader, count: int, sizes: NDArray[np.int64], lengths: NDArray[np.uint8], thing: str
-) -> NDArray[np.uint8]:
-    """Decode one symbol in every lane at each step."""
-    table, longest = _decoding_table(lengths)
-    starts = np.concatenate([[reader.position], reader.position + np.cumsum(sizes)])
-    reader.skip(int(starts[-1]) - reader.position, f"{thing}, lanes")
-    symbols = np.empty((starts.size, LANE_SYMBOLS), dtype=np.uint8)
-    shift = np.uint32(32 - longest)
-    for first in range(0, starts.size, _LANES_AT_ONCE):
-        lanes = starts[first : first + _LANES_AT_ONCE]
-        origin = int(lanes[0]) // 8
-        window = windows(reader.data[origin : packed_size(int(lanes[-1])) + LANE_SYMBOLS * 2])
-        position = lanes - 8 * origin
-        entries = np.empty((LANE_SYMBOLS, lanes.size), dtype=np.uint16)
-        for entry in entries:
-            field = window.take(position >> 3, mode="clip")
-            field <<= (position & 7).astype(np.uint32)
-            field >>= shift
-            table.take(field, out=entry, mode="clip")
-            position += entry & 15
-        symbols[first : first + lanes.size] = (entries >> 4).astype(np.uint8).T
-        expected = starts[first + 1 : first + lanes.size + 1] - 8 * origin
-        if (position[: expected.size] != expected).any():
-            raise CorruptFileError(f"{thing}, lanes: found a lane that does not end where the next begins")
-        last = entries[: count - LANE_SYMBOLS * (starts.size - 1), -1] & 15
-    reader.skip(int(last.sum()), thing)
-    return symbols.reshape(-1)[:count]
+def read(reader: BitReader, thing: str) -> HuffmanModel:
+    """Read a model (FORMAT.md, section 5.2)."""
+    return HuffmanModel(read_lengths(reader, f"{thing}, table"))

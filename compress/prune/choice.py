@@ -11,7 +11,7 @@ from compress.prune import SCHEDULES
 from compress.prune.selection import select_above, select_each, select_globally, select_pattern
 
 if TYPE_CHECKING:
-    from compress.recipe import Recipe
+    from compress.recipe.recipe import Recipe
 
 __all__ = ["choose_filters", "choose_weights"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compress.share import INITIALISATIONS
+from compress.share.k_means import INITIALISATIONS
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 32])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from compress.prune import SCHEDULES
 from compress.prune.schedules import cut_epochs
-from compress.recipe import Recipe
+from compress.recipe.recipe import Recipe
 
 
 @pytest.mark.parametrize("schedule", list(SCHEDULES))

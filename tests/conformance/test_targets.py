@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress import container
 from compress.errors import UsageError
 from compress.graph import graph_of_zoo
+from compress.packed import container
 from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from deep_compress.jobs import export_file
 from export import TARGETS
-from jobs import export_file
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from onnx import TensorProto, helper
 
 from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
-from compress.container import dumps
 from compress.graph import Graph
+from compress.packed.container import dumps
+from compress.packed.places import csr_of_mask
 from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
-from compress.sparse import csr_of_mask
 
 MUCH_MEMORY = 64 << 20
 

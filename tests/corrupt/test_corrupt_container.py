@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
-from compress.container import account, dumps, loads
 from compress.errors import CorruptFileError
+from compress.packed.container import account, dumps, loads
 
 
 def _loads_or_refuses(data: bytes) -> None:

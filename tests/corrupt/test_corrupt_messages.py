@@ -7,8 +7,8 @@ from hostile_bytes import SMALL, coded_header, constant_model, frame, skeleton, 
 
 from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
-from compress.container import loads
 from compress.errors import CorruptFileError
+from compress.packed.container import loads
 
 
 def _prefixed(write: Callable[[BitWriter], None], shape: tuple[int, ...] = (4, 5)) -> bytes:

@@ -10,9 +10,9 @@ from hostile_bytes import coded_header, constant_model, frame, little_memory, sk
 
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.dictionary import DICTIONARY
-from compress.container import loads
 from compress.errors import CorruptFileError
-from compress.tensor_coding import TensorReader
+from compress.packed.container import loads
+from compress.packed.tensors import TensorReader
 
 
 def _bomb_of_survivors(out: BitWriter) -> None:

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import compressed, write
 
-from compress import container
+from compress.packed import container
 from export import TARGETS
 from export.c import sizes
 

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
 
-from compress.container import dumps
+from compress.packed.container import dumps
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", (ROOT / "docs" / "onnx.md").read_text("utf-8"), re.DOTALL)

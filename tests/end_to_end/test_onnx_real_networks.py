@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.onnx_real import NETWORKS, answers_of, find_network
-from compress.anyonnx import OnnxSettings
-from jobs.onnx_model import compress_onnx
+from compress.post_training import OnnxSettings
+from deep_compress.jobs.onnx_model import compress_onnx
 
 # With all names kept, the share of the file that is graph sets how far a ratio can fall.
 RATIOS_WITH_NAMES = {"silero-vad": 0.23, "basic-pitch": 0.52}

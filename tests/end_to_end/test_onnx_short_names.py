@@ -14,9 +14,9 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import calibration, normal, perceptron, write
 
-import jobs.onnx_model
-from compress.anyonnx import OnnxSettings
 from compress.errors import CompressError
+from compress.post_training import OnnxSettings
+from deep_compress.jobs import onnx_model
 
 FEED = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)
 
@@ -72,7 +72,7 @@ def test_the_decoder_is_checked_under_its_new_names(functions: bool, tmp_path: P
     onnx.save_model(model, str(source))
     for short_names in (False, True):
         settings = OnnxSettings(functions=functions, short_names=short_names)
-        report = jobs.onnx_model.compress_onnx(source, tmp_path / f"{short_names}.onnx", settings)
+        report = onnx_model.compress_onnx(source, tmp_path / f"{short_names}.onnx", settings)
         assert {row.label: row.how for row in report.tensors} == {"first": "shared", "second": "lossless"}
         assert bool(onnx.load_model(str(tmp_path / f"{short_names}.onnx")).functions) == functions
     assert outputs(tmp_path / "True.onnx") == outputs(tmp_path / "False.onnx")
@@ -82,7 +82,7 @@ def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
     source, data = perceptron(tmp_path / "in.onnx"), calibration(tmp_path / "data.npz")
     for name, short_names in (("long.onnx", False), ("short.onnx", True)):
         settings = OnnxSettings(bits=2, short_names=short_names)
-        report = jobs.onnx_model.compress_onnx(source, tmp_path / name, settings, calibration=data)
+        report = onnx_model.compress_onnx(source, tmp_path / name, settings, calibration=data)
         assert report.notes == ("1 biases were corrected",)
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")
 
@@ -90,11 +90,9 @@ def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
 def test_the_bytes_of_names_are_left_to_the_weights_under_a_target_size(tmp_path: Path) -> None:
     source = chain(tmp_path / "in.onnx", 200)
     with pytest.raises(CompressError, match=r"^target-size: found \d+ bytes at 2 bits, allowed 20000$"):
-        jobs.onnx_model.compress_onnx(
-            source, tmp_path / "out.onnx", OnnxSettings(target_size=20_000, short_names=False)
-        )
+        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(target_size=20_000, short_names=False))
     settings = OnnxSettings(bits=8, target_size=20_000)
-    report = jobs.onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings)
+    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings)
     assert 14_000 < report.bytes_after <= 20_000
     assert all((row.bits or 0) > 3 for row in report.tensors)
 
@@ -113,6 +111,6 @@ def test_weights_of_branches_keep_their_names_in_the_report(tmp_path: Path) -> N
     ]
     source = write(tmp_path / "in.onnx", nodes, {"zero": np.float32(0)})
     for name, short_names in (("long.onnx", False), ("short.onnx", True)):
-        report = jobs.onnx_model.compress_onnx(source, tmp_path / name, OnnxSettings(short_names=short_names))
+        report = onnx_model.compress_onnx(source, tmp_path / name, OnnxSettings(short_names=short_names))
         assert {row.label for row in report.tensors} == {"then/weight", "else/weight"}
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")

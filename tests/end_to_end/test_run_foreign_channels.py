@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from compress.container import load
+from compress.packed.container import load
 from compress.representation import CompressedTensor
 
 OWN = """

@@ -9,9 +9,9 @@ import pytest
 import typer
 
 import cli
-from commands import search
 from compress.sizes import parse_size
-from studies.search import Goal
+from deep_compress.commands import search
+from deep_compress.search.search import Goal
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text("utf-8")
 COMMANDS = re.findall(r"^    (compress .*?)(?: +#.*)?$", TEXT, flags=re.MULTILINE)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UsageError
-from studies import STUDIES, run_sweep
+from deep_compress.studies import STUDIES, run_sweep
 
 SMALL = {"limit": "400", "held_out": "100", "epochs": "1", "tune_epochs": "1"}
 FEW = {**SMALL, "retrain_epochs": "1"}

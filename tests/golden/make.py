@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
-from compress.container import save
 from compress.graph import Graph, graph_of_zoo
+from compress.packed.container import save
+from compress.packed.places import csr_of_mask
 from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
-from compress.sparse import csr_of_mask
 
 FOLDER = Path(__file__).parent
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import onnx
 
-_FORMAT = (Path(__file__).resolve().parents[2] / "compress" / "FORMAT.md").read_text("utf-8")
+_FORMAT = (Path(__file__).resolve().parents[2] / "compress" / "packed" / "FORMAT.md").read_text("utf-8")
 
 
 def dictionary() -> bytes:

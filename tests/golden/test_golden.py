@@ -9,7 +9,7 @@ from make import MODELS
 from reference import decode, dictionary
 
 from compress.coding.dictionary import DICTIONARY
-from compress.container import account, dumps, load, loads
+from compress.packed.container import account, dumps, load, loads
 from compress.representation import CompressedModel, CompressedTensor
 
 FOLDER = Path(__file__).parent

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from compress.coding.bits import BitReader, BitWriter
-from compress.coding.huffman import (
+from compress.coding.huffman_codes import (
     LANE_SYMBOLS,
     LANES_FROM,
     MAX_LENGTH,

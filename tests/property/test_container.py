@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper
 
-from compress.account import entropy_bits
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.blobs import MAX_EXPANSION, read_blob, write_blob
 from compress.coding.floats import read_centroids, read_floats, write_centroids, write_floats
 from compress.coding.streams import StreamModels
-from compress.container import account, dumps, load, loads, save
 from compress.errors import CompressError, CorruptFileError, UnsupportedError
 from compress.graph import Graph, graph_of_zoo
+from compress.packed.account import entropy_bits
+from compress.packed.container import account, dumps, load, loads, save
+from compress.packed.places import csr_of_mask
 from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
-from compress.sparse import csr_of_mask
 
 halves = st.floats(width=16, allow_nan=False, allow_infinity=False)
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.decoder.attach import replace
-from export.decoder.builder import Builder
-from export.decoder.fixed import write_fixed
-from export.decoder.huffman import write_huffman
-from export.decoder.part import Part
-from export.decoder.phases import Piece, rows_of, unit_of
+from export.onnx.decoder.attach import replace
+from export.onnx.decoder.builder import Builder
+from export.onnx.decoder.fixed import write_fixed
+from export.onnx.decoder.huffman import write_huffman
+from export.onnx.decoder.part import Part
+from export.onnx.decoder.phases import Piece, rows_of, unit_of
 
 Writer = Callable[[Builder, Sequence[Part]], None]
 

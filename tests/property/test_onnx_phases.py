@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from export.decoder.attach import replace as put_in
-from export.decoder.builder import Builder
-from export.decoder.huffman import write_huffman
-from export.decoder.part import Part
-from export.decoder.phases import Piece, axis_of, phases_of, rows_of
+from export.onnx.decoder.attach import replace as put_in
+from export.onnx.decoder.builder import Builder
+from export.onnx.decoder.huffman import write_huffman
+from export.onnx.decoder.part import Part
+from export.onnx.decoder.phases import Piece, axis_of, phases_of, rows_of
 
 SHAPES = [(90000,), (1, 400, 170), (37, 30, 9, 7), (2, 45000), (40000, 1), (5, 5)]
 

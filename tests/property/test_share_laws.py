@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compress.share import INITIALISATIONS, assign, cluster
+from compress.share.k_means import INITIALISATIONS, assign, cluster
 
 weights = arrays(
     np.float32,

@@ -37,6 +37,6 @@ def used() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jobs.prepare.load_dataset", load)
+        patch.setattr("deep_compress.jobs.prepare.load_dataset", load)
         yield
     torch.set_num_threads(threads)

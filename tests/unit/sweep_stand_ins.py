@@ -7,8 +7,8 @@ from pathlib import Path
 
 from compress.errors import CompressError
 from compress.files import staged_directory
-from compress.recipe import Recipe
-from studies import Settings
+from compress.recipe.recipe import Recipe
+from deep_compress.studies import Settings
 
 __all__ = ["execute", "execute_killed_once"]
 

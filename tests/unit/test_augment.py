@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from compress.augment import Augmentation, augment
 from compress.errors import UsageError
+from compress.training.augment import Augmentation, augment
 
 
 def _images(count: int = 6, channels: int = 1, height: int = 9, width: int = 9) -> torch.Tensor:

@@ -11,11 +11,11 @@ from c_programs import build
 from onnx import TensorProto, helper
 from onnx_models import compressed
 
-from compress import container
 from compress.errors import UnsupportedError, UsageError
+from compress.packed import container
+from deep_compress.jobs import export_file
 from export import TARGETS
 from export.c import dumps, emit, sizes
-from jobs import export_file
 
 ONES = np.ones((2, 2, 3, 3), np.float32)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.checkpoint import dump_weights, read_weights
 from compress.errors import WeightsError
-from compress.weights import check_weights
+from compress.training.checkpoint import dump_weights, read_weights
+from compress.training.weights import check_weights
 
 
 def test_weights_come_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compress.errors import CompressError
-from jobs.measure import _expand, _taken, newest_run
+from deep_compress.jobs.measure import _expand, _taken, newest_run
 
 EVERY = ("dense.onnx", "model.onnx", "model.c")
 

@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.anyonnx import find_weights, lift
-from compress.anyonnx.find import small_tensors
+from compress.onnx_file.find import small_tensors
+from compress.post_training import find_weights, lift
 
 GENERATOR = np.random.default_rng(0)
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compress.anyonnx.allocate import upgrade_path
-from compress.anyonnx.settings import OnnxSettings
-from compress.anyonnx.sharing import coded_bits, share_tensor
 from compress.errors import UsageError
+from compress.post_training.allocate import upgrade_path
+from compress.post_training.settings import OnnxSettings
+from compress.post_training.sharing import coded_bits, share_tensor
 
 BIG = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
 

@@ -14,8 +14,8 @@ from onnx_models import compressed
 from compress.errors import UnsupportedError
 from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor
 from export import TARGETS
-from export.decoder import attach
-from export.onnx_coded import parts_of, plan_of_model
+from export.onnx.coded import parts_of, plan_of_model
+from export.onnx.decoder import attach
 
 LEVELS = onnxruntime.GraphOptimizationLevel
 CODED = ("onnx", "onnx-fixed")

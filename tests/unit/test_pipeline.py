@@ -5,17 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from compress.batches import Batches
-from compress.compression import Compression
 from compress.errors import UnsupportedError, WeightsError
+from compress.front_ends.compression import Compression
+from compress.front_ends.module import compress_network
 from compress.graph import graph_of_zoo
 from compress.networks import NETWORKS
 from compress.networks.module import build_module
-from compress.pipeline import compress_network
 from compress.prune import count_kept
-from compress.recipe import Recipe
+from compress.recipe.recipe import Recipe
 from compress.representation import CompressedTensor, DenseTensor
-from compress.weights import check_weights, load_weights_, weights_of
+from compress.training.batches import Batches
+from compress.training.weights import check_weights, load_weights_, weights_of
 
 QUICK = {
     "epochs": 1,

@@ -11,8 +11,8 @@ from onnx_models import compressed
 
 from compress.errors import UnsupportedError
 from compress.graph import graph_of_zoo
+from deep_compress.jobs.plain import fold
 from export import TARGETS
-from jobs.plain import fold
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "plain nodes": ("onnx", {}),

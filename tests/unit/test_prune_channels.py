@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from compress.batches import Batches
-from compress.compression import Compression
-from compress.container import dumps, loads
 from compress.errors import UnsupportedError, UsageError
+from compress.front_ends.compression import Compression
+from compress.front_ends.module import compress_network
 from compress.observer import Observer, Silent
-from compress.pipeline import compress_network
+from compress.packed.container import dumps, loads
 from compress.prune import CRITERIA, count_kept
 from compress.prune.channels import channel_masks, find_channels, remove_channels_
-from compress.recipe import Recipe
+from compress.recipe.recipe import Recipe
 from compress.representation import CompressedTensor
-from compress.training import evaluate
+from compress.training.batches import Batches
+from compress.training.epochs import evaluate
 
 REMOVING = [name for name, criterion in CRITERIA.items() if criterion.removes]
 QUICK = {"rounds": 2, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01, "bits": 4}

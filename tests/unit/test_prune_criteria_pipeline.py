@@ -8,16 +8,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from compress.batches import Batches
-from compress.compression import Compression
+from compress.front_ends.compression import Compression
+from compress.front_ends.module import compress_network
 from compress.graph import Graph, graph_of_network
 from compress.networks import Network
 from compress.networks.layers import Activation, Conv2d, Flatten, Linear
 from compress.networks.module import build_module
-from compress.pipeline import compress_network
 from compress.prune import count_kept
-from compress.recipe import Recipe
+from compress.recipe.recipe import Recipe
 from compress.representation import CompressedTensor
+from compress.training.batches import Batches
 
 NETWORK = Network(
     name="small",

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from compress.batches import Batches
-from compress.compression import Compression
 from compress.errors import UsageError
+from compress.front_ends.compression import Compression
+from compress.front_ends.module import compress_network
 from compress.graph import graph_of_zoo
 from compress.networks import describe
 from compress.networks.module import build_module
 from compress.observer import Observer, Silent
-from compress.pipeline import compress_network
 from compress.prune import CRITERIA, SCHEDULES, count_kept
-from compress.recipe import Recipe
+from compress.recipe.recipe import Recipe
 from compress.representation import CompressedTensor
+from compress.training.batches import Batches
 
 QUICK = {"rounds": 3, "round_epochs": 1, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01}
 

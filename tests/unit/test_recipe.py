@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compress.errors import UsageError
-from compress.recipe import Recipe, known_name, load_recipe, parse_bits
+from compress.recipe.recipe import Recipe, known_name, load_recipe, parse_bits
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
 
-import export.onnx_memory
-import jobs.run_targets
+import export.onnx.memory
 from compress.errors import UnsupportedError, UsageError
 from compress.graph import Graph, graph_of_model
-from compress.report import run_lines
+from compress.report.layers import run_lines
+from deep_compress.jobs import run_targets
+from deep_compress.jobs.run_targets import check_targets, write_targets
 from export import TARGETS
-from export.onnx_coded import plan_of_model
-from jobs.run_targets import check_targets, write_targets
+from export.onnx.coded import plan_of_model
 
 ONE = "allowed exactly one of onnx, onnx-dense, onnx-fixed, and others"
 FIXED = "fixed widths, to spare memory at load"
@@ -83,7 +83,7 @@ def test_an_onnx_target_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pyt
         raise UnsupportedError("opset: found 7")
 
     monkeypatch.setattr(
-        jobs.run_targets,
+        run_targets,
         "TARGETS",
         {"onnx": type(TARGETS["onnx"])(summary="refuses", suffixes=(".onnx",), dumps=refuse)},
     )
@@ -92,10 +92,10 @@ def test_an_onnx_target_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pyt
 
 
 def test_no_c_file_of_a_large_network_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs.run_targets, "_LARGE", 100)
+    monkeypatch.setattr(run_targets, "_LARGE", 100)
     model = compressed(graph=with_operator("Relu"), sparsity=0.0)
     assert write_targets(model, None, tmp_path, Notes())["c"]["files"] == ["model.c", "model.h"]
-    monkeypatch.setattr(jobs.run_targets, "_LARGE", 30)
+    monkeypatch.setattr(run_targets, "_LARGE", 30)
     assert write_targets(model, None, tmp_path, Notes())["c"] == {
         "files": [],
         "remarks": ["not written: 31 weights are left, more than 30; --targets onnx,c writes it"],
@@ -139,7 +139,7 @@ def test_layers_of_fixed_width_are_named(
     forced: tuple[str, ...], memory: int, lines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = replace(plan_of_model(compressed()), forced=forced, memory=memory, max_load_memory=4 << 20)
-    monkeypatch.setattr(export.onnx_memory, "plan_of_model", lambda *_, **__: plan)
+    monkeypatch.setattr(export.onnx.memory, "plan_of_model", lambda *_, **__: plan)
     assert TARGETS["onnx"].remarks(compressed()) == lines
 
 

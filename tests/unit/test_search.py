@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from compress.errors import CompressError, UsageError
-from compress.recipe import Recipe
-from studies import search as searching
-from studies.search import Goal, Trial, choose, front, provisional, searchable
-from studies.sensitivity import LayerScan, Scan
-from studies.space import Space, fields_of, propose, scaled, space_of
+from compress.recipe.recipe import Recipe
+from deep_compress.search import search as searching
+from deep_compress.search.search import Goal, Trial, choose, front, provisional, searchable
+from deep_compress.search.sensitivity import LayerScan, Scan
+from deep_compress.search.space import Space, fields_of, propose, scaled, space_of
 
 GENERATOR = np.random.default_rng(0)
 WEIGHTS = {

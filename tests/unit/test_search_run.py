@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import small_data
 
-from compress.checkpoint import read_weights
 from compress.errors import CompressError, UnsupportedError, UsageError
-from compress.recipe import Recipe
-from jobs.prepare import prepare, train_dense
-from studies.search import Goal
-from studies.search_run import SearchResult, run_search
+from compress.recipe.recipe import Recipe
+from compress.training.checkpoint import read_weights
+from deep_compress.jobs.prepare import prepare, train_dense
+from deep_compress.search.run import SearchResult, run_search
+from deep_compress.search.search import Goal
 
 RECIPE = Recipe.of({**small_data.FIELDS, "epochs": 12})
 NAMES = [

@@ -11,10 +11,10 @@ import small_data
 import torch
 
 from compress.errors import CompressError, UsageError
-from compress.recipe import Recipe
-from compress.training import evaluate
-from jobs.prepare import Prepared, prepare, train_dense
-from studies.sensitivity import LayerScan, run_sensitivity, scan
+from compress.recipe.recipe import Recipe
+from compress.training.epochs import evaluate
+from deep_compress.jobs.prepare import Prepared, prepare, train_dense
+from deep_compress.search.sensitivity import LayerScan, run_sensitivity, scan
 
 RECIPE = Recipe.of(small_data.FIELDS)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.sparse import csr_matrix
 
-from compress.sparse import (
+from compress.packed.places import (
     complement,
     csr_of_mask,
     csr_of_positions,

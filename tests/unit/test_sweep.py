@@ -8,11 +8,11 @@ import pytest
 from sweep_stand_ins import MARK, execute, execute_killed_once
 
 from compress.errors import UsageError
-from compress.recipe import Recipe
-from studies import STUDIES, Settings, load_axes, points_of
-from studies.front import front_of
-from studies.results import write_results
-from studies.sweep import run_point, sweep
+from compress.recipe.recipe import Recipe
+from deep_compress.search.front import front_of
+from deep_compress.studies import STUDIES, Settings, load_axes, points_of
+from deep_compress.studies.results import write_results
+from deep_compress.studies.sweep import run_point, sweep
 
 AXES: dict[str, Any] = {"sparsity": [0.5, 0.9], "bits": [3, 5], "seed": [0, 1]}
 TINY = {

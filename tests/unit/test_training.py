@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from compress.batches import Batches
-from compress.constraints import Masks, SharedWeights
 from compress.errors import CompressError, UsageError
-from compress.optimisers import learning_rate_factor
-from compress.training import evaluate, fit
+from compress.training.batches import Batches
+from compress.training.constraints import Masks, SharedWeights
+from compress.training.epochs import evaluate, fit
+from compress.training.optimisers import learning_rate_factor
 
 
 def examples(count: int = 40) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,1 @@
+"""What makes a compressed model: a torch module with data, an ONNX file."""

@@ -1,0 +1,1 @@
+"""An ONNX file of anybody: read it, find its weights, lift them to its main graph, shorten its names."""

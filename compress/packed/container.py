@@ -1,0 +1,228 @@
+"""The packed file: a compressed model to bytes and back. FORMAT.md, beside this file, is the specification."""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from compress.coding.bits import BitReader, BitWriter
+from compress.coding.blobs import read_blob, write_blob
+from compress.errors import CompressError, CorruptFileError, UnsupportedError, UsageError
+from compress.files import write_whole
+from compress.graph import Graph, graph_of_zoo
+from compress.packed.account import FileAccount
+from compress.packed.tensors import TensorReader, TensorWriter
+from compress.representation import CompressedModel
+
+__all__ = ["MAGIC", "VERSION", "account", "dumps", "load", "loads", "save"]
+
+MAGIC = b"DCZ"
+VERSION = 1
+
+_CHECKSUM_BYTES = 4
+_MAX_LENGTH_BYTES = 9
+_MAX_ZOO_BYTES = 255
+_CELLS_FREE = 1 << 20
+_CELLS_PER_BYTE = 16
+_SEPARATOR = b"\xff"
+
+
+def save(model: CompressedModel, path: Path) -> None:
+    """Write `dumps(model)` to a file, which appears whole or not at all.
+
+    Raises
+    ------
+    CompressError
+        The file cannot be written.
+    UnsupportedError
+        See `dumps`.
+    """
+    write_whole(path, dumps(model))
+
+
+def load(path: Path) -> CompressedModel:
+    """Read a packed file.
+
+    Raises
+    ------
+    CompressError
+        The file cannot be read.
+    CorruptFileError
+        See `loads`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CompressError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return loads(data)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{path}: {error}") from error
+
+
+def loads(data: bytes) -> CompressedModel:
+    """Decode a packed file.
+
+    Raises
+    ------
+    CorruptFileError
+        The bytes break FORMAT.md. No size that they declare is believed before it is checked.
+    """
+    return _parse(data)[0]
+
+
+def account(data: bytes) -> FileAccount:
+    """Where every bit of a packed file goes; it is decoded wholly for that.
+
+    Raises
+    ------
+    CorruptFileError
+        See `loads`.
+    """
+    return _parse(data)[1]
+
+
+def dumps(model: CompressedModel) -> bytes:
+    """Encode a model; equal models give equal bytes.
+
+    Raises
+    ------
+    UnsupportedError
+        The model is beyond the limits of the format (FORMAT.md, section 8).
+    """
+    body = BitWriter()
+    _write_graph(body, model.graph)
+    write_blob(body, _provenance_bytes(model.provenance))
+    writer = TensorWriter(body)
+    for tensor in model.tensors:
+        writer.write(tensor)
+    padding = 0
+    while True:
+        padded = _framed(body, padding)
+        missing = writer.cells - _CELLS_FREE - _CELLS_PER_BYTE * len(padded)
+        if missing <= 0:
+            return padded
+        padding += -(-missing // _CELLS_PER_BYTE)
+
+
+def _framed(body: BitWriter, padding: int) -> bytes:
+    tail = BitWriter()
+    tail.write_packed(np.frombuffer(body.to_bytes(), dtype=np.uint8), body.bit_count)
+    tail.write_golomb(padding, 0)
+    content = tail.to_bytes() + bytes(padding)
+    rest = len(MAGIC) + 1 + len(content) + _CHECKSUM_BYTES
+    length = next(size for size in range(1, 10) if rest + size < 1 << 7 * size)
+    groups = [(rest + length) >> 7 * place & 127 for place in range(length)]
+    frame = MAGIC + bytes([VERSION]) + bytes([*(group | 128 for group in groups[:-1]), groups[-1]]) + content
+    return frame + zlib.crc32(frame).to_bytes(_CHECKSUM_BYTES, "big")
+
+
+def _write_graph(out: BitWriter, graph: Graph) -> None:
+    out.write(int(graph.zoo is not None), 1)
+    if graph.zoo is None:
+        write_blob(out, graph.skeleton)
+        return
+    if graph != graph_of_zoo(graph.zoo):
+        raise UnsupportedError(f"graph: found one named {graph.zoo} that is not the network of that name")
+    write_blob(out, graph.zoo.encode())
+
+
+def _provenance_bytes(provenance: Mapping[str, str]) -> bytes:
+    try:
+        return b"".join(text.encode() + _SEPARATOR for pair in provenance.items() for text in pair)
+    except UnicodeEncodeError as error:
+        raise UnsupportedError("provenance: found a lone surrogate, allowed text") from error
+
+
+def _parse(data: bytes) -> tuple[CompressedModel, FileAccount]:
+    body = _open_frame(data)
+    reader = BitReader(body)
+    graph = _read_graph(reader)
+    graph_bits = reader.position
+    provenance = _read_provenance(reader)
+    provenance_bits = reader.position - graph_bits
+    tensor_reader = TensorReader(reader, _CELLS_FREE + _CELLS_PER_BYTE * len(data))
+    read = [tensor_reader.read(name, shape) for name, shape in graph.parameters.items()]
+    padding_bits = reader.remaining
+    _read_padding(reader)
+    return CompressedModel(graph, tuple(tensor for tensor, _ in read), provenance), FileAccount(
+        file_bytes=len(data),
+        frame_bits=8 * (len(data) - len(body) - _CHECKSUM_BYTES),
+        checksum_bits=8 * _CHECKSUM_BYTES,
+        graph_bits=graph_bits,
+        provenance_bits=provenance_bits,
+        padding_bits=padding_bits,
+        tensors=tuple(tensor_account for _, tensor_account in read),
+    )
+
+
+def _open_frame(data: bytes) -> bytes:
+    """The body of a file whose magic, version, length and checksum are right."""
+    if data[: len(MAGIC)] != MAGIC:
+        raise CorruptFileError(f"file: found {data[: len(MAGIC)].hex()} at its start, allowed {MAGIC.hex()}")
+    start = len(MAGIC) + 1
+    if data[start - 1 : start] != bytes([VERSION]):
+        raise CorruptFileError(f"version: found {data[start - 1 : start].hex() or 'nothing'}, allowed {VERSION:02x}")
+    groups = [*data[start : start + _MAX_LENGTH_BYTES]]
+    size = next((index for index, group in enumerate(groups, 1) if group < 128), 0)
+    if not size or groups[size - 1] == 0:
+        found = bytes(groups[: size or None]).hex() or "nothing"
+        raise CorruptFileError(
+            f"length: found {found}, allowed 1 to {_MAX_LENGTH_BYTES} bytes, the last below 80, not 00"
+        )
+    declared = sum((group & 127) << 7 * place for place, group in enumerate(groups[:size]))
+    if declared != len(data):
+        raise CorruptFileError(f"length: found a file of {len(data)} bytes, allowed {declared} as it declares")
+    if len(data) < start + size + _CHECKSUM_BYTES:
+        raise CorruptFileError(
+            f"length: found {len(data)} bytes, allowed no fewer than {start + size + _CHECKSUM_BYTES}"
+        )
+    checksum, computed = int.from_bytes(data[-_CHECKSUM_BYTES:], "big"), zlib.crc32(data[:-_CHECKSUM_BYTES])
+    if checksum != computed:
+        raise CorruptFileError(f"checksum: found {computed:08x}, allowed {checksum:08x} as the file declares")
+    return data[start + size : -_CHECKSUM_BYTES]
+
+
+def _read_graph(reader: BitReader) -> Graph:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+
+    named = reader.read(1, "graph, kind")
+    blob = read_blob(reader, "graph")
+    if named:
+        if len(blob) > _MAX_ZOO_BYTES:
+            raise CorruptFileError(f"graph: found a name of {len(blob)} bytes, allowed at most {_MAX_ZOO_BYTES}")
+        name = blob.decode(errors="replace")
+        try:
+            graph = graph_of_zoo(name)
+        except UsageError as error:
+            raise CorruptFileError(f"graph: {error}") from error
+        if graph.zoo != name:
+            raise CorruptFileError(f"graph: found the network {name!r}, allowed its one spelling {graph.zoo!r}")
+        return graph
+    try:
+        return Graph(None, blob)
+    except DecodeError as error:
+        raise CorruptFileError("graph: found bytes that are no ONNX model, allowed a serialised ModelProto") from error
+
+
+def _read_provenance(reader: BitReader) -> dict[str, str]:
+    *texts, rest = read_blob(reader, "provenance").split(_SEPARATOR)
+    try:
+        decoded = [text.decode() for text in texts]
+    except UnicodeDecodeError as error:
+        raise CorruptFileError("provenance: found bytes that are no text, allowed UTF-8") from error
+    keys, values = decoded[::2], decoded[1::2]
+    if rest or len(keys) != len(values) or keys != sorted(set(keys)):
+        raise CorruptFileError("provenance: found stray or unsorted entries, allowed pairs with ascending keys")
+    return dict(zip(keys, values, strict=True))
+
+
+def _read_padding(reader: BitReader) -> None:
+    padding = reader.read_golomb(0, "padding")
+    reader.require(8 * padding, "padding")
+    if reader.remaining - 8 * padding >= 8:
+        raise CorruptFileError(f"body: found {reader.remaining - 8 * padding} bits left over, allowed at most 7")
+    while reader.remaining:
+        if reader.read(min(reader.remaining, 1 << 16), "padding"):
+            raise CorruptFileError("padding: found a bit that is set, allowed zeros only")

@@ -1,0 +1,177 @@
+"""The per-layer table in the columns of Deep Compression (Han et al. 2016, tables 4 and 5), from the packed file."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from compress.packed.account import FileAccount
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = [
+    "LayerRow",
+    "coding_bytes",
+    "file_lines",
+    "layer_rows",
+    "layer_table",
+    "rows_as_json",
+    "rows_from_json",
+    "run_lines",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One layer of the table: its coded weight and what goes with it (bias).
+
+    Parameters
+    ----------
+    layer : str
+    weights : int
+        Values of the dense layer, pruned ones and bias included.
+    kept : int
+        Values that are left.
+    weight_bits, weight_bits_coded : float or None
+        Bits of a surviving weight's code before and after Huffman coding; None for a layer that is not coded.
+    index_bits, index_bits_coded : float or None
+        Bits of a surviving weight's position before and after Huffman coding, escapes counted.
+    dense_bytes, payload_bytes : int
+        As float32; in the file, tables and codebook included.
+    entropy_bytes : float
+        Order-0 entropy of codes and gaps.
+    """
+
+    layer: str
+    weights: int
+    kept: int
+    weight_bits: float | None
+    weight_bits_coded: float | None
+    index_bits: float | None
+    index_bits_coded: float | None
+    dense_bytes: int
+    payload_bytes: float
+    entropy_bytes: float
+
+    @property
+    def ratio(self) -> float:
+        return self.dense_bytes / self.payload_bytes if self.payload_bytes else float("inf")
+
+
+def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
+    """One row a tensor, in the file's order."""
+    rows = []
+    for tensor in account.tensors:
+        coded = tensor.kind == "coded"
+        rows.append(
+            LayerRow(
+                layer=tensor.name,
+                weights=tensor.size,
+                kept=tensor.nnz,
+                weight_bits=None if tensor.bits is None else float(tensor.bits),
+                weight_bits_coded=tensor.weight_bits_coded if coded else None,
+                index_bits=tensor.index_bits if coded else None,
+                index_bits_coded=tensor.index_bits_coded if coded else None,
+                dense_bytes=4 * tensor.size,
+                payload_bytes=tensor.total_bytes,
+                entropy_bytes=(tensor.code_entropy_bits + tensor.gap_entropy_bits) / 8,
+            )
+        )
+    return tuple(rows)
+
+
+def rows_as_json(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:
+    """The rows as plain values, the ratio included."""
+    return [{**asdict(row), "ratio": row.ratio} for row in rows]
+
+
+def rows_from_json(values: Iterable[Mapping[str, Any]]) -> tuple[LayerRow, ...]:
+    """The rows back from `rows_as_json`."""
+    return tuple(LayerRow(**{name: value for name, value in row.items() if name != "ratio"}) for row in values)
+
+
+def coding_bytes(account: FileAccount) -> dict[str, float]:
+    """What codes and gaps cost, tables and lanes included, beside the order-0 entropy of their streams, in bytes."""
+    return {"entropy_bytes": account.entropy_bits / 8, "coded_bytes": account.coding_bits / 8}
+
+
+def file_lines(account: FileAccount) -> list[str]:
+    """The whole file in words: its bytes, the ratio to dense float32, where they go, the entropy beside them."""
+    dense = 4 * sum(tensor.size for tensor in account.tensors)
+    coding = coding_bytes(account)
+    parts = sorted(account.parts().items(), key=lambda part: -part[1])
+    return [
+        f"whole file: {account.file_bytes:,} bytes, {dense / account.file_bytes:.1f}× under {dense:,} bytes of float32",
+        f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
+        "where the bytes go: " + ", ".join(f"{name} {size:,.1f}" for name, size in parts if size),
+    ]
+
+
+def run_lines(report: Mapping[str, Any]) -> list[str]:
+    """A run's report in words, from the mapping that `report.json` holds."""
+    coding, test, held_out = report["coding"], report["test"], report["held_out"]
+    steps = [f"{stage} {value['percent']:.2f} %" for stage, value in held_out.items() if value["percent"] is not None]
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report["seconds"].items())
+    lines = [
+        f"whole file: {report['file_bytes']:,} bytes, {report['ratio']:.1f}× under dense float32",
+        f"sparsity: {report['sparsity']:.4f} of the coded weights",
+        f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
+        f"test accuracy: dense {test['dense']['percent']:.2f} %, from the file {test['file']['percent']:.2f} %",
+    ]
+    if steps:
+        lines.append(f"held-out accuracy after each stage: {', '.join(steps)}")
+    for target, written in report.get("targets", {}).items():
+        lines += [f"target {target}: {remark}" for remark in written["remarks"]]
+    return [*lines, f"seconds: {seconds}"]
+
+
+def layer_table(rows: Sequence[LayerRow]) -> "Table":
+    """The table for a terminal."""
+    from rich.table import Table
+
+    table = Table(title="Per layer", title_justify="left")
+    table.add_column("tensor", no_wrap=True)
+    columns = ("weights", "kept", "kept %", "weight bits", "→ coded", "index bits", "→ coded")
+    for column in (*columns, "dense bytes", "bytes", "entropy", "ratio"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    total = _total(rows)
+    table.add_section()
+    table.add_row(*_cells(total), style="bold")
+    return table
+
+
+def _total(rows: Sequence[LayerRow]) -> LayerRow:
+    return LayerRow(
+        layer="all tensors",
+        weights=sum(row.weights for row in rows),
+        kept=sum(row.kept for row in rows),
+        weight_bits=None,
+        weight_bits_coded=None,
+        index_bits=None,
+        index_bits_coded=None,
+        dense_bytes=sum(row.dense_bytes for row in rows),
+        payload_bytes=sum(row.payload_bytes for row in rows),
+        entropy_bytes=sum(row.entropy_bytes for row in rows),
+    )
+
+
+def _cells(row: LayerRow) -> tuple[str, ...]:
+    def bits(value: float | None) -> str:
+        return "–" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
+
+    return (
+        row.layer,
+        f"{row.weights:,}",
+        f"{row.kept:,}",
+        f"{100 * row.kept / row.weights:.1f}" if row.weights else "–",
+        bits(row.weight_bits),
+        bits(row.weight_bits_coded),
+        bits(row.index_bits),
+        bits(row.index_bits_coded),
+        f"{row.dense_bytes:,}",
+        f"{row.payload_bytes:,.1f}",
+        f"{row.entropy_bytes:,.1f}" if row.entropy_bytes else "–",
+        f"{row.ratio:.1f}×" if row.payload_bytes else "–",
+    )

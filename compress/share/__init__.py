@@ -1,0 +1,1 @@
+"""Weight sharing: centroids and the codes of the weights that share them."""

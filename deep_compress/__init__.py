@@ -1,0 +1,1 @@
+"""What is composed above the rooms: the commands, whole jobs, searches and studies."""

@@ -1,0 +1,122 @@
+"""`compress onnx`: any ONNX file, without training."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from compress.sizes import parse_size
+from deep_compress.commands.common import Json, Quiet, table_console
+
+if TYPE_CHECKING:
+    from compress.post_training.report import OnnxReport
+
+__all__ = ["onnx"]
+
+
+def onnx(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="an ONNX file", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="the ONNX file to write", metavar="OUT", show_default=False)],
+    bits: Annotated[int, typer.Option(help="at most 2**N shared values a tensor, 1 to 8", metavar="N")] = 6,
+    sparsity: Annotated[
+        float, typer.Option(help="fraction of every tensor to prune, smallest magnitudes first", metavar="S")
+    ] = 0.0,
+    keep_zeros: Annotated[bool, typer.Option("--keep-zeros", help="zeros stay exactly zero")] = False,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="round nothing: use only zeros and repeated values")
+    ] = False,
+    granularity: Annotated[
+        str, typer.Option(help="per-tensor, per-channel or per-group:N: what shares a codebook", metavar="NAME")
+    ] = "per-tensor",
+    max_error: Annotated[
+        float | None,
+        typer.Option(help="choose bits per tensor: largest output error, of the output's largest value", metavar="E"),
+    ] = None,
+    target_size: Annotated[
+        str | None, typer.Option(help="choose bits per tensor: size of the whole file, such as 16kB", metavar="SIZE")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="inputs (.npz) to measure errors and correct biases on", metavar="FILE")
+    ] = None,
+    bias_correction: Annotated[
+        bool, typer.Option(help="with --calibration: take the mean error of a layer out of its bias")
+    ] = True,
+    functions: Annotated[bool, typer.Option(help="allow a model-local function in the file")] = True,
+    max_load_memory: Annotated[
+        str | None,
+        typer.Option(help="memory that decoding may take at load (40MB)", metavar="SIZE", show_default="8 × dense"),
+    ] = None,
+    short_names: Annotated[
+        bool,
+        typer.Option("--short-names/--keep-names", help="shorten the names of inner values, drop those of nodes"),
+    ] = True,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Share and code the weights of any ONNX file; stock runtimes load what comes out.
+
+    Example: compress onnx model.onnx -o small.onnx --bits 6
+    """
+    from compress.post_training.settings import OnnxSettings
+    from deep_compress.console import Reporter
+    from deep_compress.jobs import onnx_model
+
+    settings = OnnxSettings(
+        bits=bits,
+        sparsity=sparsity,
+        keep_zeros=keep_zeros,
+        lossless=lossless,
+        granularity=granularity,
+        max_error=max_error,
+        target_size=None if target_size is None else parse_size(target_size, "target-size"),
+        bias_correction=bias_correction,
+        functions=functions,
+        max_load_memory=None if max_load_memory is None else parse_size(max_load_memory, "max-load-memory"),
+        short_names=short_names,
+    )
+    with Reporter(quiet=quiet) as watching:
+        report = onnx_model.compress_onnx(source, out, settings, calibration=calibration, observer=watching)
+    if as_json:
+        print(json.dumps(asdict(report), indent=1))
+    elif not quiet:
+        _print(report)
+
+
+def _print(report: "OnnxReport") -> None:
+    from rich.table import Table
+
+    console = table_console()
+    table = Table(title=f"{report.bytes_before:,} → {report.bytes_after:,} bytes ({report.ratio:.3f})")
+    for column in ("tensor", "read by", "shape", "type", "coding", "zeros"):
+        table.add_column(column)
+    for column in ("bytes before", "after, about", "rms error"):
+        table.add_column(column, justify="right")
+    for row in report.tensors:
+        coding = row.how if row.bits is None else f"{row.how}, {row.bits} bits"
+        table.add_row(
+            row.label,
+            ", ".join(row.operators),
+            "×".join(map(str, row.shape)),
+            row.element.lower(),
+            f"{coding} ({row.reason})" if row.reason else coding,
+            f"{row.zeros:.1%}" if row.zeros else "",
+            f"{row.dense_bytes:,}",
+            f"{row.coded_bytes:,}",
+            f"{row.rms_error:.2e}" if row.rms_error else "0",
+        )
+    console.print(table)
+    mega = 1 << 20
+    error = f"worst {report.worst_error:.2e}, mean {report.mean_error:.2e} of the largest output value"
+    memory = f"{report.load_peak_bytes[0] / mega:.1f} → {report.load_peak_bytes[1] / mega:.1f} MiB"
+    allowed = f"allowed for decoding: {report.max_load_memory / mega:.1f}"
+    seconds = f"{report.load_s[0] * 1e3:.0f} → {report.load_s[1] * 1e3:.0f} ms"
+    small = (
+        f"small tensors left: {report.small_tensors}, {report.small_bytes:,} bytes"
+        " (fewer than 256 elements, or vectors of fewer than 4,096)"
+    )
+    lines = [small] if report.small_tensors else []
+    lines += [f"output error: {error}, on {report.error_on}", f"load: {seconds}, peak memory {memory} ({allowed})"]
+    for line in [*lines, *(f"note: {note}" for note in report.notes)]:
+        console.print(line, markup=False)

@@ -1,0 +1,195 @@
+"""Jobs on a file that is there already: load, export, evaluate, verify."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.accuracy import Accuracy, measure_accuracy
+from compress.datasets import canonical_data, load_dataset, normalise
+from compress.errors import CompressError, CorruptFileError, UnsupportedError, UsageError
+from compress.files import write_together
+from compress.names import known_name
+from compress.observer import Observer, Silent
+from compress.packed import container
+from compress.representation import CompressedModel
+from compress.sizes import parse_size
+from export import TARGETS
+
+__all__ = ["Exported", "evaluate_file", "export_file", "load_file", "onnx_input_shape", "read_file", "verify_file"]
+
+_SILENT = Silent()
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; a `CompressError` in one line where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CompressError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def load_file(path: Path) -> CompressedModel:
+    """Decode a packed file; a `CorruptFileError` that names it where it is none.
+
+    Raises
+    ------
+    CompressError
+        The file cannot be read, or breaks the format.
+    """
+    content = read_file(path)
+    try:
+        return container.loads(content)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files that were written, and what a user should know about them, a line each."""
+
+    files: tuple[Path, ...]
+    remarks: tuple[str, ...]
+
+
+def export_file(source: Path, target: str, destination: Path, options: Mapping[str, object]) -> Exported:
+    """Write a packed file, or for some targets any ONNX file, in the form of a target.
+
+    Parameters
+    ----------
+    source : Path
+        A .dcz file; an .onnx file where the target takes one, also one that decodes itself.
+    target : str
+        Key in TARGETS.
+    destination : Path
+        Gets the target's first suffix if it has none; a target's further files are written beside it.
+    options : mapping of str to object
+        Options of the target, as values or as text.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    CompressError
+        An unknown target, option or suffix; a file that is damaged; a network that the target cannot take. Nothing
+        is written then.
+    """
+    known_name("target", target, TARGETS)
+    chosen = TARGETS[target]
+    values = {name: _option(target, name, value) for name, value in options.items()}
+    if not destination.suffix:
+        destination = destination.with_suffix(chosen.suffixes[0])
+    if destination.suffix != chosen.suffixes[0]:
+        raise UsageError(f"out: found suffix {destination.suffix!r}, allowed {chosen.suffixes[0]} for target {target}")
+    remarks: tuple[str, ...] = ()
+    if source.suffix == ".onnx":
+        if chosen.proto is None:
+            raise UsageError(
+                f"{source}: found an ONNX file, allowed a packed one (.dcz) for target {target}; "
+                f"'compress onnx {source} -o {destination}' codes the weights of any ONNX file"
+            )
+        files = _from_onnx(source, chosen.proto, destination.stem, values)
+    else:
+        model = load_file(source)
+        files, remarks = chosen.dumps(model, stem=destination.stem, **values), chosen.remarks(model, **values)
+    written = {destination.with_suffix(suffix): content for suffix, content in files.items()}
+    write_together(written)
+    return Exported(tuple(written), remarks)
+
+
+def _from_onnx(
+    source: Path, write: Callable[..., Mapping[str, bytes]], stem: str, options: Mapping[str, object]
+) -> Mapping[str, bytes]:
+    from compress.onnx_file.read import read_onnx
+    from deep_compress.jobs.plain import fold
+
+    model, _ = read_onnx(source)
+    try:
+        return write(fold(model), stem=stem, **options)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{source}: {error}") from error
+
+
+def _option(target: str, name: str, value: object) -> object:
+    """The value of a target's option, read where it is text."""
+    options = TARGETS[target].options
+    shown = name.replace("_", "-")
+    if name not in options:
+        allowed = ", ".join(option.replace("_", "-") for option in options) or "none"
+        raise UsageError(f"option {shown}: not one of target {target}, allowed {allowed}")
+    if not isinstance(value, str):
+        return value
+    option = options[name]
+    if option.kind is int:
+        return parse_size(value, shown)
+    if option.kind is bool:
+        return known_name(shown, value, ("yes", "no")) == "yes"
+    return known_name(shown, value, option.choices)
+
+
+def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer: Observer = _SILENT) -> Accuracy:
+    """Count the test images of a data set that a `.dcz` or `.onnx` file gets right, run by onnxruntime.
+
+    Raises
+    ------
+    CompressError, BenchError
+        An unknown data set or suffix, or a file that cannot be read or run, or does not fit the data.
+    """
+    canonical_data(data)
+    known_name("suffix", path.suffix, (".dcz", ".onnx"))
+    with tempfile.TemporaryDirectory() as folder:
+        network = path
+        if path.suffix == ".dcz":
+            network = Path(folder) / f"{path.stem}.onnx"
+            network.write_bytes(TARGETS["onnx-dense"].dumps(load_file(path))[".onnx"])
+        shape = onnx_input_shape(network, named=path)
+        dataset = load_dataset(data, data_dir)
+        inputs = normalise(dataset, dataset.test.images, shape)
+        return measure_accuracy(
+            network,
+            inputs,
+            dataset.test.labels,
+            progress=lambda done, total: observer.progress("test", done, total),
+        )
+
+
+def onnx_input_shape(path: Path, named: Path) -> tuple[int, ...]:
+    """Shape of the one input of an ONNX file, without the batch axis; `named` is what an error calls it."""
+    import onnx
+
+    content = read_file(path)
+    try:
+        model = onnx.load_model_from_string(content)
+    except (ValueError, TypeError) as error:
+        raise CompressError(f"{named}: found no ONNX model ({error})") from error
+    except Exception as error:  # protobuf's own type of error is not public
+        raise CompressError(f"{named}: found no ONNX model ({type(error).__name__})") from error
+    constants = {initializer.name for initializer in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        raise CompressError(f"{named}: found {len(inputs)} inputs, allowed one")
+    sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim]
+    if len(sizes) < 2 or not all(size > 0 for size in sizes[1:]):
+        raise CompressError(f"{named}: found an input of shape {sizes}, allowed fixed sizes after the batch")
+    return tuple(sizes[1:])
+
+
+def verify_file(path: Path) -> int:
+    """Check a packed file wholly and give its bytes.
+
+    The checksum, every size, that packing what it holds gives the same bytes again, and that its network is a valid
+    ONNX model with these weights.
+
+    Raises
+    ------
+    CompressError
+        The first thing that is wrong.
+    """
+    content = read_file(path)
+    model = load_file(path)
+    if container.dumps(model) != content:
+        raise CorruptFileError(f"{path}: packing its content again gives other bytes, allowed only what dumps writes")
+    TARGETS["onnx-dense"].dumps(model)
+    return len(content)
