@@ -81,8 +81,7 @@ def _model() -> CompressedModel:
     from onnx import TensorProto, helper
 
     from compress.graph import Graph
-    from compress.packed.places import csr_of_mask
-    from compress.representation import Codebook, CompressedTensor, matrix_shape
+    from compress.representation import CodedTensor, matrix_shape
 
     hollow = [TensorProto(name=name, dims=dims, data_type=TensorProto.FLOAT) for name, dims in _SHAPES.items()]
     skeleton = helper.make_model(helper.make_graph([], "large", [], [], hollow)).SerializeToString(deterministic=True)
@@ -91,8 +90,8 @@ def _model() -> CompressedModel:
     for name, shape in _SHAPES.items():
         mask = generator.random(matrix_shape(shape), dtype=np.float32) >= _SPARSITY
         codes = _codes(generator, int(np.count_nonzero(mask)))
-        codebook = Codebook(np.linspace(-0.5, 0.5, 2**_BITS, dtype=np.float32), _BITS)
-        tensors.append(CompressedTensor(name, shape, csr_of_mask(mask, codes), codebook))
+        centroids = np.linspace(-0.5, 0.5, 2**_BITS, dtype=np.float32)
+        tensors.append(CodedTensor.of_mask(name, mask.reshape(shape), codes, centroids, _BITS))
     return CompressedModel(Graph(None, skeleton), tuple(tensors), {})
 
 

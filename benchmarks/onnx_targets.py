@@ -25,7 +25,7 @@ from benchmarks.onnx_browser import find_browser, find_onnxruntime_web, run_in_b
 from benchmarks.onnx_inference import inference_ns
 from compress.graph import Graph, graph_of_zoo
 from compress.packed.container import dumps as pack
-from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from deep_compress.jobs.onnx_probe import random_feeds, run_file
 from export import TARGETS
 
@@ -60,20 +60,17 @@ def network(where: str | tuple[int, ...], sparsity: float, bits: int) -> Compres
     """A network of ours, or one of linear layers of these widths, with weights that no one trained."""
     graph = graph_of_zoo(where) if isinstance(where, str) else _perceptron(where)
     generator = np.random.default_rng(0)
-    tensors: list[CompressedTensor | DenseTensor] = []
+    tensors: list[CodedTensor | DenseTensor] = []
     for name, shape in graph.parameters.items():
         weights = generator.laplace(size=shape).astype(np.float32)
         if len(shape) < 2:
             tensors.append(DenseTensor(name, weights))
             continue
-        matrix = weights.reshape(matrix_shape(shape))
-        present = np.abs(matrix) > np.quantile(np.abs(matrix), sparsity)
-        values = matrix[present]
+        present = np.abs(weights) > np.quantile(np.abs(weights), sparsity)
+        values = weights[present]
         centroids = np.linspace(values.min(), values.max(), 2**bits).astype(np.float32)
         codes = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values).astype(np.uint8)
-        indptr = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
-        csr = CsrCodes(matrix.shape, indptr, np.nonzero(present)[1].astype(np.int32), codes)
-        tensors.append(CompressedTensor(name, shape, csr, Codebook(centroids, bits)))
+        tensors.append(CodedTensor.of_mask(name, present, codes, centroids, bits))
     return CompressedModel(graph, tuple(tensors))
 
 
@@ -98,7 +95,7 @@ def _case(name: str, folder: Path) -> dict[str, Any]:
     paths = {kind: folder / f"{kind}.onnx" for kind in _KINDS}
     for kind, (target, chosen) in _KINDS.items():
         paths[kind].write_bytes(TARGETS[target].dumps(model, stem="model", **chosen)[".onnx"])
-    symbols = 2 * sum(tensor.csr.nnz for tensor in model.tensors if isinstance(tensor, CompressedTensor))
+    symbols = 2 * sum(tensor.nnz for tensor in model.coded)
     weights = sum(tensor.size for tensor in model.tensors)
     packed = len(pack(model))
     del model

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from compress.graph import Graph, graph_of_model, graph_of_module, graph_of_zoo
     from compress.packed.container import dumps, load, loads, save
     from compress.recipe.recipe import Recipe
-    from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor
+    from compress.representation import Codebook, CodedTensor, CompressedModel, CsrCodes, DenseTensor
 
 __all__ = [
     "Codebook",
+    "CodedTensor",
     "CompressedModel",
-    "CompressedTensor",
     "Compression",
     "CsrCodes",
     "DenseTensor",
@@ -40,7 +40,7 @@ __all__ = [
 _HOMES = {
     "Codebook": "representation",
     "CompressedModel": "representation",
-    "CompressedTensor": "representation",
+    "CodedTensor": "representation",
     "Compression": "front_ends.compression",
     "CsrCodes": "representation",
     "DenseTensor": "representation",

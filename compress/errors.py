@@ -7,6 +7,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "WeightsError",
+    "first_line",
 ]
 
 
@@ -36,3 +37,13 @@ class WeightsError(CompressError):
 
 class UnsupportedError(CompressError):
     """Something that this target, runtime or machine cannot do."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says in its first line; the name of its type where it says nothing.
+
+    >>> first_line(ValueError("one\\ntwo")), first_line(ValueError())
+    ('one', 'ValueError')
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)

@@ -1,6 +1,6 @@
 """From a compressed model to a deployable file: one target a file, all of them listed in TARGETS.
 
-An option of a target is a keyword of its `dumps`; `Target.options` tells what it
+An option of a target is a keyword of its `write`; `Target.options` tells what it
 means. A target that cannot take a model raises `UnsupportedError` and names what
 it does not know.
 """
@@ -9,17 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from export import c
-from export.onnx import coded as onnx_coded
-from export.onnx import dense as onnx_dense
-from export.onnx import fixed as onnx_fixed
-from export.onnx import memory as onnx_memory
+from compress.representation import CompressedModel
+from export import c, safetensors_file
+from export.artifact import Artifact
+from export.onnx import coded, dense
 
-__all__ = ["TARGETS", "Option", "Target"]
-
-
-def _nothing(*_: object, **__: object) -> tuple[str, ...]:
-    return ()
+__all__ = ["TARGETS", "Artifact", "Option", "Target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,33 +45,37 @@ class Target:
         One line for `--help`.
     suffixes : tuple of str
         Suffixes of the files that it writes, that of `-o` first.
-    dumps : callable
-        `dumps(model, *, stem, **options)` gives the contents of every file by suffix. `stem` is the name of the
-        file without its suffix, for targets that name things in their output after it.
+    write : callable
+        `write(model, *, stem, **options)` gives an `Artifact`. `stem` is the name of the file without its suffix, for
+        targets that name things in their output after it.
     options : mapping of str to Option
-        By keyword of `dumps`.
-    remarks : callable
-        `remarks(model, **options)` gives what a user should know about the files that `dumps` writes, a line each.
-    proto : callable or None
-        `proto(model, *, stem, **options)`: as `dumps`, of an ONNX ModelProto with plain weights; None for a target that
-        takes compressed models alone.
+        By keyword of `write`.
+    coded : bool
+        The file is small because the codes are in it: of a model that has none, it is a dense file by another name.
     """
 
     summary: str
     suffixes: tuple[str, ...]
-    dumps: Callable[..., Mapping[str, bytes]]
+    write: Callable[..., Artifact]
     options: Mapping[str, Option] = field(default_factory=dict)
-    remarks: Callable[..., tuple[str, ...]] = _nothing
-    proto: Callable[..., Mapping[str, bytes]] | None = None
+    coded: bool = False
 
+    def dumps(self, model: CompressedModel, *, stem: str = "model", **options: object) -> Mapping[str, bytes]:
+        """The contents of the files by suffix."""
+        return self.write(model, stem=stem, **options).files
+
+
+_SHORT_NAMES = Option(
+    summary="names of inner values as they are, or the shortest there are: inputs and outputs keep theirs",
+    choices=coded.NAMES,
+)
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "c": Target(
             summary="one portable C99 file and header specialised to the nonzeros: fast, and fit for a microcontroller",
             suffixes=(".c", ".h"),
-            dumps=c.dumps,
-            proto=c.emit,
+            write=c.write,
             options={
                 "weights": Option(
                     summary="as they are, or as codebook and packed codes, decoded on the fly: the smallest image",
@@ -91,8 +90,8 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "onnx": Target(
             summary="ONNX with the weights Huffman-coded and decoded by standard operators at load: small, and stock",
             suffixes=(".onnx",),
-            dumps=onnx_coded.dumps,
-            remarks=onnx_memory.remarks,
+            write=coded.write,
+            coded=True,
             options={
                 "functions": Option(
                     summary="allow model-local functions, which keep the decoder of large networks short", kind=bool
@@ -101,17 +100,25 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                     summary="memory that decoding may take at load (40MB); layers that go past it get fixed widths",
                     kind=int,
                 ),
+                "names": _SHORT_NAMES,
             },
         ),
         "onnx-dense": Target(
-            summary="plain dense float32 ONNX: every runtime loads it, no smaller than the dense network",
+            summary="plain dense ONNX: every runtime loads it, no smaller than the dense network",
             suffixes=(".onnx",),
-            dumps=onnx_dense.dumps,
+            write=dense.write,
         ),
         "onnx-fixed": Target(
             summary="as onnx, with fixed-width codes instead of Huffman's: larger, and the fewest operators",
             suffixes=(".onnx",),
-            dumps=onnx_fixed.dumps,
+            write=coded.write_fixed,
+            coded=True,
+            options={"names": _SHORT_NAMES},
+        ),
+        "safetensors": Target(
+            summary="the dense weights alone, each in its element type: no smaller than the dense network",
+            suffixes=(".safetensors",),
+            write=safetensors_file.write,
         ),
     }
 )

@@ -8,32 +8,52 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.elements import ordinals
 from compress.graph import Graph, graph_of_zoo
-from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor
 
-__all__ = ["GENERATOR", "calibration", "compressed", "decoded", "normal", "perceptron", "write"]
+__all__ = ["GENERATOR", "calibration", "coded_tensor", "compressed", "decoded", "normal", "perceptron", "write"]
 
 
 def compressed(sparsity: float = 0.9, bits: int = 5, seed: int = 0, graph: Graph | None = None) -> CompressedModel:
     """A network (classical LeNet-5 unless another graph is given) pruned and shared, never trained."""
     generator = np.random.default_rng(seed)
     graph = graph or graph_of_zoo("lenet-5")
-    tensors: list[CompressedTensor | DenseTensor] = []
+    tensors: list[CodedTensor | DenseTensor] = []
     for name, shape in graph.parameters.items():
         weights = generator.normal(size=shape).astype(np.float32)
         if len(shape) < 2:
             tensors.append(DenseTensor(name, weights))
             continue
-        rows, columns = matrix_shape(shape)
-        flat = weights.reshape(rows, columns)
-        present = np.abs(flat) > np.quantile(np.abs(flat), sparsity)
-        values = flat[present]
+        present = np.abs(weights) > np.quantile(np.abs(weights), sparsity)
+        values = weights[present]
         centroids = np.linspace(values.min(), values.max(), 2**bits).astype(np.float32)
         codes = np.abs(values[:, None] - centroids).argmin(axis=1).astype(np.uint8)
-        indptr = np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int64)
-        csr = CsrCodes((rows, columns), indptr, np.nonzero(present)[1].astype(np.int32), codes)
-        tensors.append(CompressedTensor(name, shape, csr, Codebook(centroids, bits)))
+        tensors.append(CodedTensor.of_mask(name, present, codes, centroids, bits))
     return CompressedModel(graph, tuple(tensors))
+
+
+def coded_tensor(
+    name: str,
+    shape: tuple[int, ...],
+    positions: np.ndarray | None,
+    codes: np.ndarray,
+    codebooks: np.ndarray,
+    order: tuple[int, ...] | None = None,
+) -> CodedTensor:
+    """A tensor as codes: `shape` is that of its storage, `order` the permutation that gives the tensor."""
+    order = order or tuple(range(len(shape)))
+    in_rows = np.argsort(ordinals(codebooks), axis=1)
+    return CodedTensor(
+        name=name,
+        shape=tuple(shape[axis] for axis in order),
+        positions=positions,
+        codes=codes,
+        codebook=Codebook(np.take_along_axis(codebooks, in_rows, axis=1), 8),
+        element=codebooks.dtype.name,
+        group_size=-(-int(np.prod(shape)) // len(codebooks)),
+        axes=tuple(int(axis) for axis in np.argsort(order)),
+    )
 
 
 GENERATOR = np.random.default_rng(0)

@@ -75,14 +75,24 @@ def _read_width(reader: BitReader, thing: str) -> int:
     return width
 
 
-def write_centroids(out: BitWriter, centroids: NDArray[np.float32]) -> None:
-    """Append ascending finite float32 [k], k >= 1, without -0.0, as steps between neighbours."""
+def write_centroids(out: BitWriter, centroids: NDArray[np.float32], *, signed_zero: bool = False) -> None:
+    """Append ascending finite float32 [k], k >= 1, as steps between neighbours.
+
+    Parameters
+    ----------
+    out : BitWriter
+    centroids : float32 [k]
+        -0.0 before 0.0.
+    signed_zero : bool
+        Number them so that -0.0 has a place of its own (FORMAT.md, section 11.4); without, it must not occur.
+    """
     raw, _, width = _fields(centroids)
     magnitude = ((raw & np.uint32(0x7FFFFFFF)) >> np.uint32(_MANTISSA_BITS - width)).astype(np.int64)
-    ordinals = np.where(raw >> np.uint32(31), -magnitude, magnitude).tolist()
+    negative = int(raw[0] >> np.uint32(31))
+    ordinals = np.where(raw >> np.uint32(31), -magnitude - signed_zero, magnitude).tolist()
     out.write(width, 5)
-    out.write(int(ordinals[0] < 0), 1)
-    out.write(abs(ordinals[0]), 8 + width)
+    out.write(negative, 1)
+    out.write(int(magnitude[0]), 8 + width)
     if len(ordinals) == 1:
         return
     steps = [after - before for before, after in pairwise(ordinals)]
@@ -92,7 +102,7 @@ def write_centroids(out: BitWriter, centroids: NDArray[np.float32]) -> None:
         out.write_golomb(step, order)
 
 
-def read_centroids(reader: BitReader, count: int, thing: str) -> NDArray[np.float32]:
+def read_centroids(reader: BitReader, count: int, thing: str, *, signed_zero: bool = False) -> NDArray[np.float32]:
     """Read what `write_centroids` wrote: float32 [count], count >= 1.
 
     Raises
@@ -102,15 +112,17 @@ def read_centroids(reader: BitReader, count: int, thing: str) -> NDArray[np.floa
     width = _read_width(reader, thing)
     negative = reader.read(1, thing)
     first = reader.read(8 + width, thing)
-    if negative and first == 0:
+    if negative and first == 0 and not signed_zero:
         raise CorruptFileError(f"{thing}: found -0.0, allowed 0.0")
-    ordinals = [-first if negative else first]
+    ordinals = [-first - signed_zero if negative else first]
     if count > 1:
         order = reader.read(5, thing)
         for _ in range(count - 1):
             ordinals.append(ordinals[-1] + reader.read_golomb(order, thing))
-    if max(-ordinals[0], ordinals[-1]) >= (_MAX_EXPONENT + 1) << width:
+    if max(-ordinals[0] - signed_zero, ordinals[-1]) >= (_MAX_EXPONENT + 1) << width:
         raise CorruptFileError(f"{thing}: found NaN or infinity, allowed finite values")
     signed = np.array(ordinals, dtype=np.int64)
-    raw = np.abs(signed) << (_MANTISSA_BITS - width) | (signed < 0).astype(np.int64) << 31
+    below = signed < 0
+    magnitude = np.where(below, -signed - signed_zero, signed)
+    raw = magnitude << (_MANTISSA_BITS - width) | below.astype(np.int64) << 31
     return raw.astype(np.uint32).view(np.float32)

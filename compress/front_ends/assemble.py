@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from compress.graph import Graph
 from compress.recipe.recipe import Recipe
-from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
+from compress.share.halves import halved
 
 __all__ = ["assemble"]
 
@@ -37,7 +38,7 @@ def assemble(
         tuple(
             _coded_tensor(name, *shared[name], recipe)
             if name in shared
-            else DenseTensor(name, _halved(array) if recipe.half and _is_bias_of(name, shared) else array)
+            else DenseTensor(name, halved(array) if recipe.half and _is_bias_of(name, shared) else array)
             for name, array in weights.items()
         ),
         _provenance(recipe),
@@ -46,27 +47,14 @@ def assemble(
 
 def _coded_tensor(
     name: str, mask: NDArray[np.bool_], codes: NDArray[np.uint8], centroids: NDArray[np.float32], recipe: Recipe
-) -> CompressedTensor:
-    values, renumbered = np.unique(_halved(centroids) if recipe.half else centroids, return_inverse=True)
-    matrix = mask.reshape(matrix_shape(mask.shape))
-    csr = CsrCodes(
-        matrix_shape(mask.shape),
-        np.concatenate([[0], np.cumsum(np.count_nonzero(matrix, axis=1))]),
-        np.nonzero(matrix)[1].astype(np.int32),
-        renumbered[codes].astype(np.uint8),
-    )
-    return CompressedTensor(name, mask.shape, csr, Codebook(values, recipe.bits_of(name, mask.shape)))
+) -> CodedTensor:
+    values, renumbered = np.unique(halved(centroids) if recipe.half else centroids, return_inverse=True)
+    positive_zero = np.float32(0)  # added, it makes of -0.0 the 0.0 that every version of the packed file holds
+    return CodedTensor.of_mask(name, mask, renumbered[codes], values + positive_zero, recipe.bits_of(name, mask.shape))
 
 
 def _is_bias_of(name: str, shared: Collection[str]) -> bool:
     return name.endswith("bias") and f"{name.removesuffix('bias')}weight" in shared
-
-
-def _halved(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round to half precision, unless a value is beyond its range."""
-    with np.errstate(over="ignore"):
-        rounded = array.astype(np.float16).astype(np.float32)
-    return rounded if np.isfinite(rounded).all() else array
 
 
 def _provenance(recipe: Recipe) -> dict[str, str]:

@@ -1,22 +1,33 @@
 """Where the weights of an ONNX model are: initialisers and Constant nodes of the graph, its subgraphs and functions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
-from compress.onnx_file.read import all_graphs
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import onnx
+from compress.elements import Element, element_of_onnx
+from compress.errors import WeightsError
+from compress.graph import all_graphs, subgraphs_of
+from compress.onnx_file.read import OnnxFile
+from compress.representation import MAX_SIZE
 
-__all__ = ["FLOATS", "INTEGERS", "Weight", "find_weights", "small_tensors", "stored_tensors"]
-
-FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16")
-INTEGERS = ("INT8", "UINT8", "INT4", "UINT4")
+__all__ = ["Weight", "find_weights", "not_finite_at", "small_tensors", "stored_tensors"]
 
 _LEAST_ELEMENTS = 256
-_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "LSTM": 1, "GRU": 1, "RNN": 1, "Gather": 0}
+"""Elements from which on a tensor is worth a codebook and the nodes that decode it."""
+
+_VECTOR_FACTOR = 16
+"""A vector has to be so many times longer: biases and normalisation are short and touchy, and no weights."""
+
+_CHUNK = 1 << 20
+
+_CHANNEL_AXIS: Mapping[str, int] = MappingProxyType(
+    {"Conv": 0, "ConvTranspose": 1, "LSTM": 1, "GRU": 1, "RNN": 1, "Gather": 0}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +36,8 @@ class Weight:
 
     Parameters
     ----------
+    file : OnnxFile
+        That it is in.
     label : str
         Its name in the model, with the graph it is in where that is not the main one.
     home : GraphProto or FunctionProto
@@ -38,12 +51,13 @@ class Weight:
         Axis of the output channels, where its readers agree on one.
     """
 
+    file: OnnxFile
     label: str
     home: Any
     node: Any
     tensor: Any
-    operators: tuple[str, ...]
-    channel_axis: int | None
+    operators: tuple[str, ...] = ()
+    channel_axis: int | None = None
 
     @property
     def name(self) -> str:
@@ -59,20 +73,44 @@ class Weight:
         return prod(self.shape)
 
     @property
-    def element(self) -> str:
-        """ONNX name of the element type."""
-        import onnx
-
-        return str(onnx.TensorProto.DataType.Name(self.tensor.data_type))
+    def element(self) -> Element:
+        found = element_of_onnx(self.tensor.data_type)
+        assert found is not None
+        return found
 
     @property
     def dense_bytes(self) -> int:
         """Bytes of its elements, as they are stored."""
-        bits = {"FLOAT": 32, "FLOAT16": 16, "BFLOAT16": 16, "INT4": 4, "UINT4": 4}.get(self.element, 8)
-        return (self.size * bits + 7) // 8
+        return self.element.stored_bytes(self.size)
+
+    def array(self) -> NDArray[Any]:
+        """Its elements.
+
+        Raises
+        ------
+        WeightsError
+            A float is NaN or infinite.
+        """
+        array = self.file.array(self.tensor)
+        wrong = not_finite_at(array)
+        if wrong is not None:
+            raise WeightsError(f"{self.label}: found NaN or infinity at element {wrong}, allowed finite weights")
+        return array
 
 
-def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]]:
+def not_finite_at(array: NDArray[Any]) -> int | None:
+    """Place of the first NaN or infinity; None where there is none. Looks at a little of the array at a time."""
+    flat = array.reshape(-1)
+    if flat.dtype.kind in "iu":
+        return None
+    for start in range(0, flat.size, _CHUNK):
+        finite = np.isfinite(flat[start : start + _CHUNK].astype(np.float32, copy=False))
+        if not finite.all():
+            return start + int(np.flatnonzero(~finite)[0])
+    return None
+
+
+def find_weights(file: OnnxFile) -> tuple[list[Weight], dict[str, str]]:
     """Tensors that are large enough to code, in the order of the file, and why others that are large stay.
 
     Returns
@@ -83,7 +121,7 @@ def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]
     """
     import onnx
 
-    weights, left = [], {}
+    model, weights, left = file.model, [], {}
     for number, home in enumerate(all_graphs(model)):
         main = home is model.graph
         prefix = "" if main else f"{home.name or f'graph {number}'}/"
@@ -91,8 +129,7 @@ def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]
         outputs = {value.name for value in home.output} if isinstance(home, onnx.GraphProto) else set(home.output)
         readers = _readers(home)
         for name, node, tensor in stored_tensors(home):
-            element = onnx.TensorProto.DataType.Name(tensor.data_type)
-            if element not in (*FLOATS, *INTEGERS) or not _large(tuple(tensor.dims)):
+            if element_of_onnx(tensor.data_type) is None or not _large(tuple(tensor.dims)):
                 continue
             label = prefix + name
             if name in overridable:
@@ -101,24 +138,26 @@ def find_weights(model: "onnx.ModelProto") -> tuple[list[Weight], dict[str, str]
                 left[label] = "also an output of its graph"
             elif not readers.get(name):
                 left[label] = "read by no node"
+            elif prod(tensor.dims) > MAX_SIZE:
+                left[label] = f"more than {MAX_SIZE} elements"
             else:
                 uses = readers[name]
                 operators = tuple(sorted({node.op_type for node, _ in uses}))
                 axes = {_axis(node, place, len(tensor.dims)) for node, place in uses}
-                weights.append(Weight(label, home, node, tensor, operators, axes.pop() if len(axes) == 1 else None))
+                axis = axes.pop() if len(axes) == 1 else None
+                weights.append(Weight(file, label, home, node, tensor, operators, axis))
     return weights, left
 
 
-def small_tensors(model: "onnx.ModelProto") -> tuple[int, int]:
+def small_tensors(file: OnnxFile) -> tuple[int, int]:
     """How many tensors of the types that are coded are too small for it, and the bytes of their elements."""
     small = [
-        weight
-        for home in all_graphs(model)
-        for name, node, tensor in stored_tensors(home)
-        if (weight := Weight(name, home, node, tensor, (), None)).element in (*FLOATS, *INTEGERS)
-        and not _large(weight.shape)
+        kind.stored_bytes(prod(tensor.dims))
+        for home in all_graphs(file.model)
+        for _, _, tensor in stored_tensors(home)
+        if (kind := element_of_onnx(tensor.data_type)) is not None and not _large(tuple(tensor.dims))
     ]
-    return len(small), sum(weight.dense_bytes for weight in small)
+    return len(small), sum(small)
 
 
 def stored_tensors(home: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -136,9 +175,8 @@ def stored_tensors(home: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _large(shape: tuple[int, ...]) -> bool:
-    """Vectors of biases and of normalisation are short and touchy: they have to be long to count as weights."""
     wide = sum(axis > 1 for axis in shape)
-    return prod(shape) >= (_LEAST_ELEMENTS if wide > 1 else 16 * _LEAST_ELEMENTS)
+    return prod(shape) >= _LEAST_ELEMENTS * (1 if wide > 1 else _VECTOR_FACTOR)
 
 
 def _readers(home: Any) -> dict[str, list[tuple[Any, int]]]:
@@ -147,16 +185,15 @@ def _readers(home: Any) -> dict[str, list[tuple[Any, int]]]:
     for node in home.node:
         for place, name in enumerate(node.input):
             readers.setdefault(name, []).append((node, place))
-        for attribute in node.attribute:
-            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                own = {item.name for item in (*subgraph.initializer, *subgraph.input)}
-                own |= {output for inner in subgraph.node for output in inner.output}
-                for name, uses in _readers(subgraph).items():
-                    if name not in own:
-                        readers.setdefault(name, []).extend(uses)
-                for output in subgraph.output:
-                    if output.name not in own:
-                        readers.setdefault(output.name, []).append((node, 0))
+        for subgraph in subgraphs_of(node):
+            own = {item.name for item in (*subgraph.initializer, *subgraph.input)}
+            own |= {output for inner in subgraph.node for output in inner.output}
+            for name, uses in _readers(subgraph).items():
+                if name not in own:
+                    readers.setdefault(name, []).extend(uses)
+            for output in subgraph.output:
+                if output.name not in own:
+                    readers.setdefault(output.name, []).append((node, 0))
     return readers
 
 

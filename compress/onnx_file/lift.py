@@ -5,7 +5,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from compress.onnx_file.find import Weight
-from compress.onnx_file.read import all_graphs, nested_graphs
+from compress.graph import all_graphs, nested_graphs, subgraphs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -69,12 +69,11 @@ def _home_functions(model: "onnx.ModelProto") -> dict[int, Any]:
 def _rename(home: Any, old: str, new: str) -> None:
     for node in home.node:
         node.input[:] = [new if name == old else name for name in node.input]
-        for attribute in node.attribute:
-            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                own = {item.name for item in (*subgraph.initializer, *subgraph.input)}
-                own |= {output for inner in subgraph.node for output in inner.output}
-                if old not in own:
-                    _rename(subgraph, old, new)
+        for subgraph in subgraphs_of(node):
+            own = {item.name for item in (*subgraph.initializer, *subgraph.input)}
+            own |= {output for inner in subgraph.node for output in inner.output}
+            if old not in own:
+                _rename(subgraph, old, new)
 
 
 def _thread(model: "onnx.ModelProto", wanted: list[tuple[Any, list[str]]]) -> None:

@@ -1,21 +1,91 @@
 """Read an ONNX file that may be anything: every way in which it can be unfit ends in one line."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from compress.errors import CompressError, CorruptFileError, UnsupportedError
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.elements import element_of_onnx
+from compress.errors import CompressError, CorruptFileError, UnsupportedError, first_line
+from compress.graph import all_tensors
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["all_graphs", "all_tensors", "nested_graphs", "read_onnx"]
+__all__ = ["OnnxFile", "read_onnx"]
 
 _MIN_OPSET = 11
+"""The first operator set with all operators of the decoder (CumSum, ScatterElements)."""
+
+_LEAST_MAPPED = 1 << 10
+"""Bytes of external data from which on they stay in their file, to be read piece by piece: smaller ones are moved in."""
 
 
-def read_onnx(path: Path) -> tuple["onnx.ModelProto", int]:
-    """The model in a file, its external data loaded, and the bytes that they take on disk.
+@dataclass(frozen=True, slots=True, eq=False)
+class OnnxFile:
+    """A model of somebody else's, whose large external data are still in their files.
+
+    Parameters
+    ----------
+    model : ModelProto
+    path : Path or None
+        Where it was read; None for a model that was never in a file, which has no external data.
+    size : int
+        Bytes of the file and of the whole files that hold its external data.
+    """
+
+    model: "onnx.ModelProto"
+    path: Path | None = None
+    size: int = 0
+
+    def copy(self) -> "OnnxFile":
+        """The same with a model of its own, to be changed; protobuf frees what was taken out only with the whole."""
+        import onnx
+
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self.model)
+        return OnnxFile(copy, self.path, self.size)
+
+    def array(self, tensor: "onnx.TensorProto") -> NDArray[Any]:
+        """The elements of a tensor of this model, four-bit integers as bytes; mapped from its file where it has one."""
+        import onnx
+        from onnx import numpy_helper
+
+        kind = element_of_onnx(tensor.data_type)
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            array = numpy_helper.to_array(tensor)
+            return array if kind is None or kind.bits >= 8 else array.astype(kind.dtype)
+        assert kind is not None
+        assert self.path is not None
+        place, offset, _ = _external(self.path, tensor)
+        shape = tuple(tensor.dims)
+        if kind.bits >= 8:
+            return np.memmap(place, kind.dtype.newbyteorder("<"), "r", offset, shape).astype(kind.dtype, copy=False)
+        packed = np.memmap(place, np.uint8, "r", offset, ((prod(shape) + 1) // 2,))
+        nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[: prod(shape)]
+        unused = np.uint8(8 - kind.bits)
+        return ((nibbles << unused).view(kind.dtype) >> kind.dtype.type(unused)).reshape(shape)
+
+    def move_in_(self) -> None:
+        """Put what is still in other files into the model."""
+        import onnx
+
+        for tensor in all_tensors(self.model):
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                assert self.path is not None
+                place, offset, length = _external(self.path, tensor)
+                with place.open("rb") as file:
+                    file.seek(offset)
+                    tensor.raw_data = file.read(length)
+                del tensor.external_data[:]
+                tensor.data_location = onnx.TensorProto.DEFAULT
+
+
+def read_onnx(path: Path) -> OnnxFile:
+    """The model in a file.
 
     Parameters
     ----------
@@ -23,10 +93,8 @@ def read_onnx(path: Path) -> tuple["onnx.ModelProto", int]:
 
     Returns
     -------
-    model : ModelProto
-        Accepted by `onnx.checker`, with every tensor inside.
-    size : int
-        Bytes of the file and of the whole files that hold its external data.
+    OnnxFile
+        Accepted by `onnx.checker`; its external data are there, and of the declared sizes.
 
     Raises
     ------
@@ -54,50 +122,12 @@ def read_onnx(path: Path) -> tuple["onnx.ModelProto", int]:
     if not model.ir_version or not model.HasField("graph"):
         raise CorruptFileError(f"{path}: found no ONNX model, or a truncated one")
     _require_opset(path, model)
-    size += _load_external(path, model)
+    size += _check_external(path, model)
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(str(path))  # by its path: in memory, it would be copied twice
     except (onnx.checker.ValidationError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise CorruptFileError(f"{path}: found a model that onnx.checker rejects ({first})") from error
-    return model, size
-
-
-def all_graphs(model: "onnx.ModelProto") -> "Iterator[onnx.GraphProto | onnx.FunctionProto]":
-    """The main graph, every function, and every subgraph of either."""
-    yield from nested_graphs(model.graph)
-    for function in model.functions:
-        yield from nested_graphs(function)
-
-
-def nested_graphs(
-    graph: "onnx.GraphProto | onnx.FunctionProto",
-) -> "Iterator[onnx.GraphProto | onnx.FunctionProto]":
-    """A graph or function and every subgraph in it."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from nested_graphs(attribute.g)
-            for subgraph in attribute.graphs:
-                yield from nested_graphs(subgraph)
-
-
-def all_tensors(model: "onnx.ModelProto") -> "Iterator[onnx.TensorProto]":
-    """Every tensor that is stored in the model: initialisers, and tensors in attributes."""
-    import onnx
-
-    for graph in all_graphs(model):
-        if isinstance(graph, onnx.GraphProto):
-            yield from graph.initializer
-            for sparse in graph.sparse_initializer:
-                yield sparse.values
-                yield sparse.indices
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
+        raise CorruptFileError(f"{path}: found a model that onnx.checker rejects ({first_line(error)})") from error
+    return OnnxFile(model, path, size)
 
 
 def _require_opset(path: Path, model: "onnx.ModelProto") -> None:
@@ -110,37 +140,52 @@ def _require_opset(path: Path, model: "onnx.ModelProto") -> None:
         raise UnsupportedError(f"{path}: found opset {found}, allowed {_MIN_OPSET} to {newest}")
 
 
-def _load_external(path: Path, model: "onnx.ModelProto") -> int:
-    """Put external data into the model, each from a file below the model's own directory; the bytes of all files."""
+def _check_external(path: Path, model: "onnx.ModelProto") -> int:
+    """Check that external data are below the model's own directory, move small ones in; the bytes of all files."""
     import onnx
 
-    folder = path.resolve().parent
     sizes: dict[Path, int] = {}
     for tensor in all_tensors(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
-        about = {entry.key: entry.value for entry in tensor.external_data}
-        location = about.get("location", "")
-        place = (folder / location).resolve()
-        if not location or Path(location).is_absolute() or not place.is_relative_to(folder):
-            raise CorruptFileError(f"{path}: found external data at {location!r}, allowed below the model's directory")
-        try:
-            offset, length = int(about.get("offset", 0)), int(about.get("length", -1))
-        except ValueError as error:
-            raise CorruptFileError(f"{path}: found external data of {tensor.name} without a position") from error
+        place, offset, length = _external(path, tensor)
+        kind = element_of_onnx(tensor.data_type)
         try:
             with place.open("rb") as file:
                 size = sizes[place] = file.seek(0, 2)
-                length = size - offset if length < 0 else length
                 if offset < 0 or length < 0 or offset + length > size:
                     raise CorruptFileError(
                         f"{path}: found external data of {tensor.name} at {offset} + {length} bytes, "
-                        f"allowed up to the {size} bytes of {location}"
+                        f"allowed up to the {size} bytes of {place.name}"
                     )
-                file.seek(offset)
-                tensor.raw_data = file.read(length)
+                if kind is not None and length != kind.stored_bytes(prod(tensor.dims)):
+                    raise CorruptFileError(
+                        f"{path}: found {length} bytes of external data for {tensor.name}, "
+                        f"allowed {kind.stored_bytes(prod(tensor.dims))} for its shape"
+                    )
+                if kind is None or length < _LEAST_MAPPED:
+                    file.seek(offset)
+                    tensor.raw_data = file.read(length)
+                    del tensor.external_data[:]
+                    tensor.data_location = onnx.TensorProto.DEFAULT
         except OSError as error:
-            raise CompressError(f"{path}: external data {location} cannot be read ({error.strerror})") from error
-        del tensor.external_data[:]
-        tensor.data_location = onnx.TensorProto.DEFAULT
+            raise CompressError(f"{path}: external data {place.name} cannot be read ({error.strerror})") from error
     return sum(sizes.values())
+
+
+def _external(path: Path, tensor: "onnx.TensorProto") -> tuple[Path, int, int]:
+    """File, offset and length of a tensor's external data."""
+    folder = path.resolve().parent
+    about = {entry.key: entry.value for entry in tensor.external_data}
+    location = about.get("location", "")
+    place = (folder / location).resolve()
+    if not location or Path(location).is_absolute() or not place.is_relative_to(folder):
+        raise CorruptFileError(f"{path}: found external data at {location!r}, allowed below the model's directory")
+    try:
+        offset = int(about.get("offset", 0))
+        length = int(about["length"]) if "length" in about else place.stat().st_size - offset
+    except ValueError as error:
+        raise CorruptFileError(f"{path}: found external data of {tensor.name} without a position") from error
+    except OSError as error:
+        raise CompressError(f"{path}: external data {location} cannot be read ({error.strerror})") from error
+    return place, offset, length

@@ -59,6 +59,8 @@ class TensorAccount:
     shape : tuple of int
     kind : str
         "coded" or "dense".
+    element : str
+        Key in ELEMENTS.
     size, nnz : int
         Values, and those of them that are stored.
     bits, gap_bits : int or None
@@ -75,6 +77,7 @@ class TensorAccount:
     size: int
     nnz: int
     metadata_bits: int
+    element: str = "float32"
     bits: int | None = None
     gap_bits: int | None = None
     codebook_bits: int = 0

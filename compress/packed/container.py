@@ -12,13 +12,14 @@ from compress.errors import CompressError, CorruptFileError, UnsupportedError, U
 from compress.files import write_whole
 from compress.graph import Graph, graph_of_zoo
 from compress.packed.account import FileAccount
-from compress.packed.tensors import TensorReader, TensorWriter
+from compress.packed.tensors import TensorReader, TensorWriter, fits_version_1
 from compress.representation import CompressedModel
 
-__all__ = ["MAGIC", "VERSION", "account", "dumps", "load", "loads", "save"]
+__all__ = ["MAGIC", "VERSIONS", "account", "dumps", "load", "loads", "save"]
 
 MAGIC = b"DCZ"
-VERSION = 1
+VERSIONS = (1, 2)
+"""Those that are read; the first that can hold a model is written."""
 
 _CHECKSUM_BYTES = 4
 _MAX_LENGTH_BYTES = 9
@@ -91,22 +92,23 @@ def dumps(model: CompressedModel) -> bytes:
     UnsupportedError
         The model is beyond the limits of the format (FORMAT.md, section 8).
     """
+    version = 1 if all(fits_version_1(tensor) for tensor in model.tensors) else 2
     body = BitWriter()
-    _write_graph(body, model.graph)
+    _write_graph(body, model.graph, version)
     write_blob(body, _provenance_bytes(model.provenance))
-    writer = TensorWriter(body)
+    writer = TensorWriter(body, version)
     for tensor in model.tensors:
         writer.write(tensor)
     padding = 0
     while True:
-        padded = _framed(body, padding)
+        padded = _framed(body, padding, version)
         missing = writer.cells - _CELLS_FREE - _CELLS_PER_BYTE * len(padded)
         if missing <= 0:
             return padded
         padding += -(-missing // _CELLS_PER_BYTE)
 
 
-def _framed(body: BitWriter, padding: int) -> bytes:
+def _framed(body: BitWriter, padding: int, version: int) -> bytes:
     tail = BitWriter()
     tail.write_packed(np.frombuffer(body.to_bytes(), dtype=np.uint8), body.bit_count)
     tail.write_golomb(padding, 0)
@@ -114,11 +116,11 @@ def _framed(body: BitWriter, padding: int) -> bytes:
     rest = len(MAGIC) + 1 + len(content) + _CHECKSUM_BYTES
     length = next(size for size in range(1, 10) if rest + size < 1 << 7 * size)
     groups = [(rest + length) >> 7 * place & 127 for place in range(length)]
-    frame = MAGIC + bytes([VERSION]) + bytes([*(group | 128 for group in groups[:-1]), groups[-1]]) + content
+    frame = MAGIC + bytes([version]) + bytes([*(group | 128 for group in groups[:-1]), groups[-1]]) + content
     return frame + zlib.crc32(frame).to_bytes(_CHECKSUM_BYTES, "big")
 
 
-def _write_graph(out: BitWriter, graph: Graph) -> None:
+def _write_graph(out: BitWriter, graph: Graph, version: int) -> None:
     out.write(int(graph.zoo is not None), 1)
     if graph.zoo is None:
         write_blob(out, graph.skeleton)
@@ -126,6 +128,8 @@ def _write_graph(out: BitWriter, graph: Graph) -> None:
     if graph != graph_of_zoo(graph.zoo):
         raise UnsupportedError(f"graph: found one named {graph.zoo} that is not the network of that name")
     write_blob(out, graph.zoo.encode())
+    if version > 1:
+        out.write(zlib.crc32(graph.skeleton), 8 * _CHECKSUM_BYTES)
 
 
 def _provenance_bytes(provenance: Mapping[str, str]) -> bytes:
@@ -136,14 +140,14 @@ def _provenance_bytes(provenance: Mapping[str, str]) -> bytes:
 
 
 def _parse(data: bytes) -> tuple[CompressedModel, FileAccount]:
-    body = _open_frame(data)
+    version, body = _open_frame(data)
     reader = BitReader(body)
-    graph = _read_graph(reader)
+    graph = _read_graph(reader, version)
     graph_bits = reader.position
     provenance = _read_provenance(reader)
     provenance_bits = reader.position - graph_bits
-    tensor_reader = TensorReader(reader, _CELLS_FREE + _CELLS_PER_BYTE * len(data))
-    read = [tensor_reader.read(name, shape) for name, shape in graph.parameters.items()]
+    tensor_reader = TensorReader(reader, _CELLS_FREE + _CELLS_PER_BYTE * len(data), version)
+    read = [tensor_reader.read(name, shape, graph.elements[name]) for name, shape in graph.parameters.items()]
     padding_bits = reader.remaining
     _read_padding(reader)
     return CompressedModel(graph, tuple(tensor for tensor, _ in read), provenance), FileAccount(
@@ -157,13 +161,14 @@ def _parse(data: bytes) -> tuple[CompressedModel, FileAccount]:
     )
 
 
-def _open_frame(data: bytes) -> bytes:
-    """The body of a file whose magic, version, length and checksum are right."""
+def _open_frame(data: bytes) -> tuple[int, bytes]:
+    """Version and body of a file whose magic, version, length and checksum are right."""
     if data[: len(MAGIC)] != MAGIC:
         raise CorruptFileError(f"file: found {data[: len(MAGIC)].hex()} at its start, allowed {MAGIC.hex()}")
     start = len(MAGIC) + 1
-    if data[start - 1 : start] != bytes([VERSION]):
-        raise CorruptFileError(f"version: found {data[start - 1 : start].hex() or 'nothing'}, allowed {VERSION:02x}")
+    if not data[start - 1 : start] or data[start - 1] not in VERSIONS:
+        allowed = " or ".join(f"{version:02x}" for version in VERSIONS)
+        raise CorruptFileError(f"version: found {data[start - 1 : start].hex() or 'nothing'}, allowed {allowed}")
     groups = [*data[start : start + _MAX_LENGTH_BYTES]]
     size = next((index for index, group in enumerate(groups, 1) if group < 128), 0)
     if not size or groups[size - 1] == 0:
@@ -181,10 +186,10 @@ def _open_frame(data: bytes) -> bytes:
     checksum, computed = int.from_bytes(data[-_CHECKSUM_BYTES:], "big"), zlib.crc32(data[:-_CHECKSUM_BYTES])
     if checksum != computed:
         raise CorruptFileError(f"checksum: found {computed:08x}, allowed {checksum:08x} as the file declares")
-    return data[start + size : -_CHECKSUM_BYTES]
+    return data[start - 1], data[start + size : -_CHECKSUM_BYTES]
 
 
-def _read_graph(reader: BitReader) -> Graph:
+def _read_graph(reader: BitReader, version: int) -> Graph:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 
     named = reader.read(1, "graph, kind")
@@ -199,11 +204,22 @@ def _read_graph(reader: BitReader) -> Graph:
             raise CorruptFileError(f"graph: {error}") from error
         if graph.zoo != name:
             raise CorruptFileError(f"graph: found the network {name!r}, allowed its one spelling {graph.zoo!r}")
+        if version > 1:
+            _check_skeleton(reader.read(8 * _CHECKSUM_BYTES, "graph, checksum"), graph)
         return graph
     try:
         return Graph(None, blob)
     except DecodeError as error:
         raise CorruptFileError("graph: found bytes that are no ONNX model, allowed a serialised ModelProto") from error
+
+
+def _check_skeleton(checksum: int, graph: Graph) -> None:
+    """A file says which layers its name stood for: a network that was changed since is not taken for the old one."""
+    computed = zlib.crc32(graph.skeleton)
+    if checksum != computed:
+        raise CorruptFileError(
+            f"graph, checksum: found {computed:08x} of the layers of {graph.zoo}, allowed {checksum:08x} as declared"
+        )
 
 
 def _read_provenance(reader: BitReader) -> dict[str, str]:

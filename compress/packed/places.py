@@ -1,19 +1,15 @@
-"""Where the surviving weights are: positions, the CSR form, and gaps as symbols (FORMAT.md, section 4)."""
+"""Where the surviving weights are: positions as gaps, gaps as symbols (FORMAT.md, section 4)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compress.coding.model import ALPHABET
-from compress.representation import CsrCodes
 
 __all__ = [
     "MAX_GAP_BITS",
     "complement",
-    "csr_of_mask",
-    "csr_of_positions",
     "gap_counts",
     "gap_symbols",
-    "mask_of_csr",
     "positions_of_gaps",
 ]
 
@@ -23,48 +19,7 @@ MAX_GAP_BITS = 8
 _SMALL_GAP = 1 << 16
 
 
-def csr_of_mask(mask: NDArray[np.bool_], codes: NDArray[np.integer]) -> CsrCodes:
-    """The CSR form of a matrix.
-
-    Parameters
-    ----------
-    mask : bool [rows, columns]
-        True where a weight survives.
-    codes : integer [nnz]
-        The survivors' codes, in row-major order.
-
-    >>> csr = csr_of_mask(np.array([[False, True], [True, True]]), np.array([3, 0, 1]))
-    >>> csr.indptr.tolist(), csr.indices.tolist(), csr.codes.tolist()
-    ([0, 1, 3], [1, 0, 1], [3, 0, 1])
-    """
-    rows, columns = mask.shape
-    return csr_of_positions((rows, columns), np.flatnonzero(mask), codes)
-
-
-def mask_of_csr(csr: CsrCodes) -> NDArray[np.bool_]:
-    """True where a weight survives: bool [rows, columns]."""
-    mask = np.zeros(csr.shape, dtype=bool)
-    mask.reshape(-1)[csr.positions()] = True
-    return mask
-
-
-def csr_of_positions(shape: tuple[int, int], positions: NDArray[np.integer], codes: NDArray[np.integer]) -> CsrCodes:
-    """The CSR form from row-major flat positions.
-
-    Parameters
-    ----------
-    shape : (int, int)
-    positions : integer [nnz]
-        Strictly ascending, within the matrix.
-    codes : integer [nnz]
-    """
-    rows, columns = shape
-    indptr = np.searchsorted(positions, np.arange(rows + 1, dtype=np.int64) * columns)
-    indices = positions % max(columns, 1)
-    return CsrCodes(shape, indptr, indices.astype(np.int32), codes.astype(np.uint8))
-
-
-def complement(positions: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def complement(positions: NDArray[np.integer], size: int) -> NDArray[np.int64]:
     """All positions below `size` that are not among `positions`: int64, ascending.
 
     >>> complement(np.array([1, 2, 4]), 6).tolist()
@@ -75,7 +30,7 @@ def complement(positions: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return np.flatnonzero(others)
 
 
-def gap_symbols(positions: NDArray[np.int64], gap_bits: int) -> NDArray[np.uint8]:
+def gap_symbols(positions: NDArray[np.integer], gap_bits: int) -> NDArray[np.uint8]:
     """Positions as gaps of `gap_bits` bits.
 
     A symbol below 2**gap_bits - 1 skips so many places and then takes one; the symbol 2**gap_bits - 1, the escape,
@@ -83,7 +38,7 @@ def gap_symbols(positions: NDArray[np.int64], gap_bits: int) -> NDArray[np.uint8
 
     Parameters
     ----------
-    positions : int64 [n]
+    positions : integer [n]
         Strictly ascending, >= 0.
     gap_bits : int
         1 to 8. At 1 the symbols are a bit mask: 0 for a place that is taken, 1 for one that is not.
@@ -109,7 +64,7 @@ def gap_symbols(positions: NDArray[np.int64], gap_bits: int) -> NDArray[np.uint8
     return symbols
 
 
-def gap_counts(positions: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+def gap_counts(positions: NDArray[np.integer]) -> dict[int, NDArray[np.int64]]:
     """How often every symbol of `gap_symbols` would occur, for every width: int64 [256] by gap bits, 1 to 8."""
     gaps = np.diff(positions, prepend=-1) - 1
     small = np.bincount(gaps[gaps < _SMALL_GAP])

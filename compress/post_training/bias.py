@@ -7,17 +7,18 @@ the borders of a padded convolution the mean is an approximation.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.graph import serialise
 from compress.onnx_file.find import Weight, stored_tensors
+from compress.onnx_file.read import OnnxFile
+from compress.post_training.probe import means_of
 
-if TYPE_CHECKING:
-    import onnx
-
-__all__ = ["Correctable", "correctable_layers", "corrected_bias"]
+__all__ = ["Correctable", "Correction", "correctable_layers", "corrected_bias"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +46,12 @@ class Correctable:
     transposed: bool
 
 
-def correctable_layers(model: "onnx.ModelProto", weights: Sequence[Weight]) -> list[Correctable]:
+def correctable_layers(file: OnnxFile, weights: Sequence[Weight]) -> list[Correctable]:
     """Layers whose bias can be corrected: float32, a constant of the main graph that nothing else reads."""
     import onnx
 
-    coded = {weight.name for weight in weights if weight.home is model.graph and weight.element == "FLOAT"}
+    model = file.model
+    coded = {weight.name for weight in weights if weight.home is model.graph and weight.element.name == "float32"}
     constants = {name: tensor for name, _, tensor in stored_tensors(model.graph)}
     readers: dict[str, list[Any]] = {}
     for node in model.graph.node:
@@ -119,3 +121,54 @@ def corrected_bias(
 
 def _scaled(attributes: Mapping[str, Any]) -> bool:
     return any(name in attributes and attributes[name].f != 1.0 for name in ("alpha", "beta"))
+
+
+class Correction:
+    """The corrected biases of a model, found weight by weight while they are coded.
+
+    Parameters
+    ----------
+    file : OnnxFile
+        Not changed.
+    weights : sequence of Weight
+        Of `file`.
+    feeds, folder : Path
+        Inputs on which the means are measured; a place for files in between.
+
+    Attributes
+    ----------
+    biases : dict of str to float32
+        By name in the main graph.
+    """
+
+    def __init__(self, file: OnnxFile, weights: Sequence[Weight], feeds: Path, folder: Path) -> None:
+        import onnx
+
+        self.biases: dict[str, NDArray[np.float32]] = {}
+        layers = correctable_layers(file, weights)
+        self._layers = {layer.weight: layer for layer in layers}
+        self._means: dict[str, NDArray[np.float32]] = {}
+        wanted = {layer.bias for layer in layers}
+        self._old = {name: file.array(tensor) for name, _, tensor in stored_tensors(file.model.graph) if name in wanted}
+        if not layers:
+            return
+        copy = file.copy()
+        axes: dict[str, int] = {}
+        for number, layer in enumerate(layers):
+            output = f"mean of {layer.weight} {number}"
+            copy.model.graph.node.append(onnx.helper.make_node("Identity", [layer.values], [output]))
+            copy.model.graph.output.add(name=output)
+            axes[output] = 1 if layer.operator == "Conv" else -1
+        copy.move_in_()
+        for suffix, content in serialise(copy.model, "means").items():
+            (folder / f"means{suffix}").write_bytes(content)
+        found = means_of(folder / "means.onnx", feeds, axes, folder)
+        self._means = {layer.weight: found[output] for layer, output in zip(layers, axes, strict=True)}
+
+    def note(self, weight: Weight, dense: NDArray[Any]) -> None:
+        """Find the bias of the layer of `weight`, which becomes `dense`."""
+        layer = self._layers.get(weight.name)
+        if layer is None or weight.home is not weight.file.model.graph:
+            return
+        change = dense.astype(np.float32) - weight.array().astype(np.float32)
+        self.biases[layer.bias] = corrected_bias(layer, change, self._means[weight.name], self._old[layer.bias])

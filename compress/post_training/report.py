@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-__all__ = ["OnnxReport", "TensorRow"]
+import numpy as np
+from numpy.typing import NDArray
+
+from compress.onnx_file.find import Weight
+from compress.post_training.coding import Coded, coded_bits
+
+__all__ = ["OnnxReport", "TensorRow", "row_of_coded", "row_of_left"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,8 @@ class OnnxReport:
     small_tensors, small_bytes : int
         Those that stay because they have fewer than 256 elements, or are vectors of fewer than 4,096: how many they
         are, and the bytes of their elements.
+    target : str
+        What was written: key in the table of targets.
     bytes_before, bytes_after : int
         Whole files; external data counted before.
     worst_error, mean_error : float
@@ -60,15 +68,15 @@ class OnnxReport:
     error_on : str
         What the outputs were measured on.
     load_s, load_peak_bytes, run_s : pair
-        Of the original and of the file written, in onnxruntime on one core; peak beyond the runtime's own.
-    max_load_memory : int
-        Bytes that decoding was allowed beyond what loading the original takes.
+        Of the original and of what was written, in onnxruntime on one core; peak beyond the runtime's own. Of a target
+        that is no ONNX file, of the dense ONNX file that it stands for.
     notes : tuple of str
     """
 
     tensors: tuple[TensorRow, ...]
     small_tensors: int
     small_bytes: int
+    target: str
     bytes_before: int
     bytes_after: int
     worst_error: float
@@ -77,10 +85,47 @@ class OnnxReport:
     load_s: tuple[float, float]
     load_peak_bytes: tuple[int, int]
     run_s: tuple[float | None, float | None]
-    max_load_memory: int
     notes: tuple[str, ...]
 
     @property
     def ratio(self) -> float:
         """Bytes after, as a fraction of the bytes before."""
         return self.bytes_after / self.bytes_before
+
+
+def row_of_coded(weight: Weight, coded: Coded, change: NDArray[np.float32]) -> TensorRow:
+    """The row of a tensor that is coded; `change` is its coded elements less its own, of any shape."""
+    tensor = coded.tensor
+    own = weight.array().reshape(-1).astype(np.float32, copy=False)
+    power = float(np.dot(own, own))
+    changed = change.reshape(-1)
+    return TensorRow(
+        label=weight.label,
+        operators=weight.operators,
+        shape=weight.shape,
+        element=weight.element.name,
+        how="lossless" if coded.exact else "shared",
+        reason="",
+        bits=max(1, (tensor.codebook.size - 1).bit_length()),
+        zeros=1 - tensor.nnz / tensor.size,
+        dense_bytes=weight.dense_bytes,
+        coded_bytes=int(coded_bits(tensor) / 8),
+        rms_error=(float(np.dot(changed, changed)) / power) ** 0.5 if power else 0.0,
+    )
+
+
+def row_of_left(label: str, reason: str, weight: Weight | None = None) -> TensorRow:
+    """The row of a tensor that stays as it is."""
+    return TensorRow(
+        label=label,
+        operators=weight.operators if weight else (),
+        shape=weight.shape if weight else (),
+        element=weight.element.name if weight else "",
+        how="left",
+        reason=reason,
+        bits=None,
+        zeros=0.0,
+        dense_bytes=weight.dense_bytes if weight else 0,
+        coded_bytes=weight.dense_bytes if weight else 0,
+        rms_error=0.0,
+    )

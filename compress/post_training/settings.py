@@ -1,24 +1,28 @@
-"""What a user asks of `compress onnx`, checked once."""
+"""How a network that nobody retrains is to be compressed, checked once."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isfinite
 
 from compress.errors import UsageError
+from compress.names import known_name
+from compress.post_training.rounding import ROUNDINGS
 
-__all__ = ["OnnxSettings"]
+__all__ = ["PostTraining"]
 
 _GRANULARITY = re.compile(r"per-tensor|per-channel|per-group:([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxSettings:
-    """How the weights of an ONNX file are shared.
+class PostTraining:
+    """How the weights are coded.
 
     Parameters
     ----------
     bits : int
-        At most 2**bits centroids for a tensor or group, 1 to 8; the upper end where bits are chosen per tensor.
+        At most 2**bits values for a tensor or group, 1 to 8; the upper end where bits are chosen per tensor.
+    rounding : str
+        Key in ROUNDINGS: how values become codes.
     sparsity : float
         Fraction of every tensor's elements that is pruned, smallest magnitudes first, in [0, 1).
     keep_zeros : bool
@@ -33,16 +37,10 @@ class OnnxSettings:
         Bytes of the file to be written; bits are chosen for it.
     bias_correction : bool
         Where there is calibration data, take a layer's mean error out of its bias.
-    functions : bool
-        Allow model-local functions in the file.
-    max_load_memory : int or None
-        Bytes that decoding may take at load; None allows eight times the decoded tensors.
-    short_names : bool
-        Give inner values the shortest names and drop the names and doc strings of nodes; the names of inputs and
-        outputs stay in any case.
     """
 
     bits: int = 6
+    rounding: str = "k-means"
     sparsity: float = 0.0
     keep_zeros: bool = False
     lossless: bool = False
@@ -50,9 +48,6 @@ class OnnxSettings:
     max_error: float | None = None
     target_size: int | None = None
     bias_correction: bool = True
-    functions: bool = True
-    max_load_memory: int | None = None
-    short_names: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 8:
@@ -67,8 +62,7 @@ class OnnxSettings:
             raise UsageError(f"max-error: found {self.max_error}, allowed above 0")
         if self.target_size is not None and self.target_size <= 0:
             raise UsageError(f"target-size: found {self.target_size}, allowed above 0 bytes")
-        if self.max_load_memory is not None and self.max_load_memory < 0:
-            raise UsageError(f"max-load-memory: found {self.max_load_memory}, allowed 0 or more bytes")
+        known_name("rounding", self.rounding, ROUNDINGS)
         if self.max_error is not None and self.target_size is not None:
             raise UsageError("max-error: found together with target-size, allowed one of the two")
         if self.lossless and (self.sparsity or self.max_error is not None or self.target_size is not None):
@@ -81,3 +75,7 @@ class OnnxSettings:
             return None
         match = _GRANULARITY.fullmatch(self.granularity)
         return int(match[1]) if match and match[1] else 1
+
+    def changed(self) -> dict[str, object]:
+        """The settings that differ from their defaults, by name."""
+        return {own.name: getattr(self, own.name) for own in fields(self) if getattr(self, own.name) != own.default}

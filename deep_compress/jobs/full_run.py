@@ -21,7 +21,7 @@ from compress.observer import Observer, Silent
 from compress.packed import container
 from compress.recipe.recipe import Recipe
 from compress.report.layers import coding_bytes, layer_rows, rows_as_json
-from compress.representation import CompressedModel, CompressedTensor, DenseTensor
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from compress.training.checkpoint import dump_weights
 from deep_compress.jobs.files import load_file
 from deep_compress.jobs.prepare import prepare
@@ -160,12 +160,12 @@ def same_model(found: CompressedModel, packed: CompressedModel) -> None:
         raise CompressError("the packed file gives another graph or provenance than was packed; this is a defect")
 
 
-def _arrays(tensor: CompressedTensor | DenseTensor) -> tuple[Any, ...]:
+def _arrays(tensor: CodedTensor | DenseTensor) -> tuple[Any, ...]:
+    told = tensor.name, tensor.shape, tensor.element
     if isinstance(tensor, DenseTensor):
-        return tensor.name, tensor.shape, tensor.array.tobytes()
-    csr, codebook = tensor.csr, tensor.codebook
-    arrays = (csr.indptr, csr.indices, csr.codes, codebook.centroids)
-    return tensor.name, tensor.shape, csr.shape, codebook.bits, *(array.tobytes() for array in arrays)
+        return *told, tensor.array.tobytes()
+    arrays = (tensor.places(), tensor.codes, tensor.values())
+    return *told, tensor.axes, tensor.group_size, tensor.bits, *(array.tobytes() for array in arrays)
 
 
 def _write_dense(stage: Path, graph: Graph, weights: Mapping[str, NDArray[np.float32]]) -> None:
@@ -232,9 +232,9 @@ def _report(
 
 def _sparsity(compression: "Compression") -> float:
     """Fraction of the dense network's weights that are gone: pruned, or removed with a whole filter."""
-    coded = [tensor for tensor in compression.model.tensors if isinstance(tensor, CompressedTensor)]
+    coded = compression.model.coded
     size = sum(compression.dense[tensor.name].size for tensor in coded)
-    return 1 - sum(tensor.csr.nnz for tensor in coded) / size if size else 0.0
+    return 1 - sum(tensor.nnz for tensor in coded) / size if size else 0.0
 
 
 def _plot(path: Path, compression: "Compression", report: Mapping[str, Any], content: bytes) -> None:
@@ -245,12 +245,11 @@ def _plot(path: Path, compression: "Compression", report: Mapping[str, Any], con
         (
             tensor.name,
             compression.dense[tensor.name],
-            tensor.codebook.centroids[tensor.csr.codes],
-            tensor.codebook.centroids,
+            tensor.values()[0][tensor.codes],
+            tensor.values()[0],
             parts[tensor.name],
         )
-        for tensor in compression.model.tensors
-        if isinstance(tensor, CompressedTensor)
+        for tensor in compression.model.coded
     ]
     recipe = report["recipe"]
     title = (

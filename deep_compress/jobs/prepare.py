@@ -18,7 +18,6 @@ from compress.graph import Graph
 from compress.networks.resolve import ResolvedNetwork, resolve
 from compress.observer import Observer, Silent
 from compress.recipe.recipe import Recipe
-from compress.representation import CompressedTensor
 from compress.training.checkpoint import read_weights
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def train_dense(prepared: Prepared, observer: Observer = _SILENT) -> tuple[Prepa
         pretrained=prepared.weights is not None,
         observer=_Training(observer),
     )
-    coded = tuple(tensor.name for tensor in found.model.tensors if isinstance(tensor, CompressedTensor))
+    coded = tuple(tensor.name for tensor in found.model.coded)
     return replace(prepared, weights=found.dense), coded
 
 

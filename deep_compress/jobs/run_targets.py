@@ -7,7 +7,7 @@ from typing import Any
 from compress.errors import UnsupportedError, UsageError
 from compress.names import known_name
 from compress.observer import Observer
-from compress.representation import CompressedModel, CompressedTensor
+from compress.representation import CompressedModel
 from export import TARGETS
 
 __all__ = ["DEFAULT_TARGETS", "check_targets", "write_targets"]
@@ -67,7 +67,7 @@ def write_targets(
 
 def _written(model: CompressedModel, name: str, *, asked: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
     target = TARGETS[name]
-    kept = sum(tensor.csr.nnz for tensor in model.tensors if isinstance(tensor, CompressedTensor))
+    kept = sum(tensor.nnz for tensor in model.coded)
     if name == "c" and not asked and kept > _LARGE:
         return {}, (f"not written: {kept:,} weights are left, more than {_LARGE:,}; --targets onnx,c writes it",)
     try:

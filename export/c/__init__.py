@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from compress.errors import UsageError
 from compress.representation import CompressedModel
+from export.artifact import Artifact
 from export.c.size import Sizes, sizes
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["UNROLL", "WEIGHTS", "Sizes", "dumps", "emit", "sizes"]
+__all__ = ["UNROLL", "WEIGHTS", "Sizes", "emit", "sizes", "write"]
 
 WEIGHTS = ("float", "codes")
 """Values of the option `weights`."""
@@ -26,9 +27,9 @@ UNROLL = ("none", "some", "full")
 """Values of the option `unroll`."""
 
 
-def dumps(
+def write(
     model: CompressedModel, *, stem: str = "model", weights: str = "float", unroll: str = "some"
-) -> Mapping[str, bytes]:
+) -> Artifact:
     """Write a compressed model as C.
 
     Parameters
@@ -44,7 +45,7 @@ def dumps(
 
     Returns
     -------
-    mapping
+    Artifact
         `.c` and `.h`; the same model gives the same bytes.
 
     Raises
@@ -54,13 +55,13 @@ def dumps(
     UsageError
         An option outside what is allowed, or a stem that cannot begin a C name.
     """
-    return emit(model.graph.model(model.weights()), stem=stem, weights=weights, unroll=unroll)
+    return Artifact(files=emit(model.graph.model(model.weights()), stem=stem, weights=weights, unroll=unroll))
 
 
 def emit(
     model: "onnx.ModelProto", *, stem: str = "model", weights: str = "float", unroll: str = "some"
 ) -> Mapping[str, bytes]:
-    """Write any ONNX model with plain weights as C; a zero among its weights counts as pruned. As `dumps` else."""
+    """Write any ONNX model with plain weights as C; a zero among its weights counts as pruned. As `write` else."""
     from export.c.plan import plan
     from export.c.reader import read
     from export.c.source import source

@@ -1,68 +1,122 @@
-"""Target `onnx`: an ONNX file that carries the Huffman-coded weights and decodes them itself at load."""
+"""Targets `onnx` and `onnx-fixed`: an ONNX file that carries the coded weights and decodes them itself at load."""
 
 from collections.abc import Mapping
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
+from compress.elements import ELEMENTS
+from compress.representation import CompressedModel
+from export.artifact import Artifact
+from export.onnx.checked import checked_files
+from export.onnx.decoder import Plan, attach, plan_of
+from export.onnx.remarks import remarks_on
+from export.onnx.short_names import shorten_names
 
-from compress.representation import CompressedModel, CompressedTensor, DenseTensor
-from export.onnx.decoder import Part, Plan, attach, plan_of
+__all__ = ["NAMES", "plan_of_model", "write", "write_fixed"]
 
-__all__ = ["dense_of", "dumps", "parts_of", "plan_of_model"]
+NAMES = ("keep", "short")
+"""Values of the option `names`."""
+
+_PLAIN = {"bfloat16": "float32", "int4": "int8", "uint4": "uint8"}
 
 
-def dumps(
-    model: CompressedModel, *, stem: str = "model", functions: bool = True, max_load_memory: int | None = None
-) -> Mapping[str, bytes]:
+def write(
+    model: CompressedModel,
+    *,
+    stem: str = "model",
+    functions: bool = True,
+    max_load_memory: int | None = None,
+    names: str = "keep",
+) -> Artifact:
     """Serialise the network with a decoder of standard operators in front of it; the same model gives the same bytes.
 
     Parameters
     ----------
     model : CompressedModel
     stem : str
-        Unused: nothing in an ONNX file is named after the file.
+        Name of the file without its suffix, for the file of external data beside one that is too large.
     functions : bool
         Allow model-local functions, which keep the decoder of long streams short; False writes plain nodes, for
         runtimes that know no functions.
     max_load_memory : int or None
         Bytes that the decoder's intermediates may take while a runtime folds them; None allows eight times the
         dense weights, and 16 MiB where that is less.
+    names : str
+        "keep", or "short": inner values get the shortest names there are, nodes none.
 
     Returns
     -------
-    mapping
-        `.onnx` → the serialised ModelProto, which `onnx.checker` accepts with its full check.
-    """
-    import onnx
+    Artifact
+        `.onnx` → the serialised ModelProto, which `onnx.checker` accepts.
 
-    proto = model.graph.model(model.weights())
-    dense = dense_of(model)
-    attach(proto, parts_of(model), functions=functions, max_load_memory=max_load_memory, dense=dense)
-    onnx.checker.check_model(proto, full_check=True)
-    return {".onnx": proto.SerializeToString(deterministic=True)}
+    Raises
+    ------
+    UnsupportedError
+        The graph's operator set lacks the operators of the decoder, or the decoder cannot be put into the graph.
+    """
+    return _write(model, stem, huffman=True, functions=functions, max_load_memory=max_load_memory, names=names)
+
+
+def write_fixed(model: CompressedModel, *, stem: str = "model", names: str = "keep") -> Artifact:
+    """Serialise the network as `write` does, its codes and gaps of one width for every tensor.
+
+    A runtime folds about thirty nodes at load, and the bound on memory does not arise: a weight takes about 13 bytes.
+    """
+    return _write(model, stem, huffman=False, functions=False, max_load_memory=None, names=names)
+
+
+def _write(
+    model: CompressedModel, stem: str, *, huffman: bool, functions: bool, max_load_memory: int | None, names: str
+) -> Artifact:
+    dense = {tensor.name: tensor.array for tensor in model.dense}
+    proto = model.graph.model(dense)
+    before = len(proto.graph.node)
+    floats = {tensor.name: tensor.array for tensor in model.dense if tensor.element == "float32"}
+    plan = attach(
+        proto, model.coded, huffman=huffman, functions=functions, max_load_memory=max_load_memory, dense=floats
+    )
+    decoder_nodes = len(proto.graph.node) - before
+    renamed: Mapping[str, str] = {}
+    shorter_by = 0
+    if names == "short":
+        long = proto.ByteSize()
+        renamed = shorten_names(proto)
+        shorter_by = long - proto.ByteSize()
+    files = checked_files(proto, stem)
+    wanted = {renamed.get(tensor.name, tensor.name): tensor.element for tensor in model.coded}
+    return Artifact(
+        files=files,
+        remarks=remarks_on(plan, shorter_by, sum(map(len, files.values()))),
+        forced=plan.forced,
+        decoder=partial(_decoder_alone, files[".onnx"], wanted, decoder_nodes),
+    )
 
 
 def plan_of_model(model: CompressedModel, *, functions: bool = True, max_load_memory: int | None = None) -> Plan:
-    """What `dumps` does with every layer at these options, and which layers get fixed widths for the memory's sake."""
-    return plan_of(parts_of(model), huffman=True, functions=functions, max_load_memory=max_load_memory)
+    """What `write` does with every tensor at these options, and which of them get fixed widths for the memory's sake."""
+    return plan_of(model.coded, huffman=True, functions=functions, max_load_memory=max_load_memory)
 
 
-def dense_of(model: CompressedModel) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a model that are not coded."""
-    return {tensor.name: tensor.array for tensor in model.tensors if isinstance(tensor, DenseTensor)}
+def _decoder_alone(content: bytes, elements: Mapping[str, str], nodes: int) -> bytes:
+    """The decoder of a written file, its first nodes, as a model of its own.
 
+    Parameters
+    ----------
+    content : bytes
+    elements : mapping of str to str
+        Name of every tensor to give out → its element type. bfloat16 is given out as float32, four-bit integers as
+        bytes: types that NumPy knows.
+    nodes : int
+    """
+    import onnx
 
-def parts_of(model: CompressedModel) -> list[Part]:
-    """The coded tensors of a model as the decoder takes them."""
-    return [
-        Part(
-            name=tensor.name,
-            shape=tensor.shape,
-            positions=tensor.csr.positions(),
-            codes=tensor.csr.codes,
-            codebooks=tensor.codebook.centroids[None],
-            group_size=max(tensor.size, 1),
-        )
-        for tensor in model.tensors
-        if isinstance(tensor, CompressedTensor)
-    ]
+    model = onnx.load_model_from_string(content)
+    decoder = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    decoder.graph.name = "decoder"
+    decoder.graph.node.extend(model.graph.node[:nodes])
+    used = {name for node in decoder.graph.node for name in node.input}
+    decoder.graph.initializer.extend(item for item in model.graph.initializer if item.name in used)
+    for number, (name, element) in enumerate(elements.items()):
+        kind = ELEMENTS[_PLAIN.get(element, element)].onnx
+        decoder.graph.node.append(onnx.helper.make_node("Cast", [name], [f"tensor {number}"], to=kind))
+        decoder.graph.output.append(onnx.helper.make_tensor_value_info(f"tensor {number}", kind, None))
+    return bytes(decoder.SerializeToString())

@@ -1,28 +1,24 @@
-"""Target `onnx-dense`: an ordinary ONNX file with the weights as dense float32 initialisers."""
-
-from collections.abc import Mapping
+"""Target `onnx-dense`: an ordinary ONNX file with the weights as dense initialisers."""
 
 from compress.representation import CompressedModel
+from export.artifact import Artifact
+from export.onnx.checked import checked_files
 
-__all__ = ["dumps"]
+__all__ = ["write"]
 
 
-def dumps(model: CompressedModel, *, stem: str = "model") -> Mapping[str, bytes]:
+def write(model: CompressedModel, *, stem: str = "model") -> Artifact:
     """Serialise the network with its decoded weights: what the self-decoding targets become at load, and equal bits.
 
     Parameters
     ----------
     model : CompressedModel
     stem : str
-        Unused: an ONNX file does not depend on its name.
+        Name of the file without its suffix, for the file of external data beside one that is too large.
 
     Returns
     -------
-    mapping
-        `.onnx` → the serialised ModelProto, which `onnx.checker` accepts with its full check.
+    Artifact
+        `.onnx` → the serialised ModelProto, which `onnx.checker` accepts.
     """
-    import onnx
-
-    proto = model.graph.model(model.weights())
-    onnx.checker.check_model(proto, full_check=True)
-    return {".onnx": proto.SerializeToString(deterministic=True)}
+    return Artifact(files=checked_files(model.graph.model(model.weights()), stem))

@@ -8,7 +8,7 @@ import pytest
 from compress.errors import UsageError
 from compress.graph import graph_of_zoo
 from compress.packed import container
-from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor, matrix_shape
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from deep_compress.jobs import export_file
 from export import TARGETS
 
@@ -17,18 +17,15 @@ from export import TARGETS
 def model() -> CompressedModel:
     generator = np.random.default_rng(5)
     graph = graph_of_zoo("lenet-5")
-    tensors: list[CompressedTensor | DenseTensor] = []
+    tensors: list[CodedTensor | DenseTensor] = []
     for name, shape in graph.parameters.items():
         if len(shape) < 2:
             tensors.append(DenseTensor(name, generator.normal(size=shape).astype(np.float16).astype(np.float32)))
             continue
-        rows, columns = matrix_shape(shape)
-        mask = generator.random((rows, columns)) < 0.2
-        codebook = Codebook(np.sort(generator.normal(size=16).astype(np.float16)).astype(np.float32), 5)
-        indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))])
+        mask = generator.random(shape) < 0.2
+        centroids = np.sort(generator.normal(size=16).astype(np.float16)).astype(np.float32)
         codes = generator.integers(0, 16, int(mask.sum()), dtype=np.uint8)
-        csr = CsrCodes((rows, columns), indptr, np.nonzero(mask)[1].astype(np.int32), codes)
-        tensors.append(CompressedTensor(name, shape, csr, codebook))
+        tensors.append(CodedTensor.of_mask(name, mask, codes, centroids, 5))
     return CompressedModel(graph, tuple(tensors), {"made": "by a test"})
 
 

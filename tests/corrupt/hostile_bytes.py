@@ -12,8 +12,7 @@ from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
 from compress.graph import Graph
 from compress.packed.container import dumps
-from compress.packed.places import csr_of_mask
-from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
 
 MUCH_MEMORY = 64 << 20
 
@@ -30,9 +29,8 @@ def _small() -> CompressedModel:
     mask = index * 37 % 101 < 30
     skewed = np.minimum(index[: int(mask.sum())] * 29 % 61 // 12, 4)
 
-    def coded(name: str, mask: np.ndarray, codes: np.ndarray, count: int, bits: int) -> CompressedTensor:
-        csr = csr_of_mask(mask.reshape(matrix_shape(mask.shape)), codes)
-        return CompressedTensor(name, mask.shape, csr, Codebook(np.linspace(-1, 1, count, dtype=np.float32), bits))
+    def coded(name: str, mask: np.ndarray, codes: np.ndarray, count: int, bits: int) -> CodedTensor:
+        return CodedTensor.of_mask(name, mask, codes, np.linspace(-1, 1, count, dtype=np.float32), bits)
 
     tensors = (
         coded("a", mask.reshape(12, 5, 4), skewed, 5, 3),

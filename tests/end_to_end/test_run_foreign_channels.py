@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from compress.packed.container import load
-from compress.representation import CompressedTensor
+from compress.representation import CodedTensor
 
 OWN = """
 import torch
@@ -41,7 +41,7 @@ def test_a_users_residual_network_shrinks_in_all_its_files(
     command("compress", "run", *options, *settings, *quick, cwd=tmp_path)
 
     model = load(tmp_path / "run" / "model.dcz")
-    shapes = {tensor.name: tensor.shape for tensor in model.tensors if isinstance(tensor, CompressedTensor)}
+    shapes = {tensor.name: tensor.shape for tensor in model.tensors if isinstance(tensor, CodedTensor)}
     assert shapes == {
         "stem.weight": (4, 1, 5, 5),
         "inner.weight": (6, 4, 3, 3),

@@ -10,8 +10,7 @@ from onnx import TensorProto, helper
 
 from compress.graph import Graph, graph_of_zoo
 from compress.packed.container import save
-from compress.packed.places import csr_of_mask
-from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
 
 FOLDER = Path(__file__).parent
 
@@ -25,13 +24,12 @@ def graph_of_shapes(shapes: dict[str, tuple[int, ...]]) -> Graph:
     return Graph(None, model.SerializeToString(deterministic=True))
 
 
-def coded(name: str, mask: np.ndarray, codes: np.ndarray, centroids: list[float], bits: int) -> CompressedTensor:
+def coded(name: str, mask: np.ndarray, codes: np.ndarray, centroids: list[float], bits: int) -> CodedTensor:
     """A coded tensor of the mask's shape."""
-    csr = csr_of_mask(mask.reshape(matrix_shape(mask.shape)), codes)
-    return CompressedTensor(name, mask.shape, csr, Codebook(np.array(centroids, dtype=np.float32), bits))
+    return CodedTensor.of_mask(name, mask, codes, np.array(centroids, dtype=np.float32), bits)
 
 
-def model_of(tensors: list[CompressedTensor | DenseTensor], provenance: dict[str, str]) -> CompressedModel:
+def model_of(tensors: list[CodedTensor | DenseTensor], provenance: dict[str, str]) -> CompressedModel:
     """A model of these tensors and no operators."""
     graph = graph_of_shapes({tensor.name: tensor.shape for tensor in tensors})
     return CompressedModel(graph, tuple(tensors), provenance)

@@ -15,12 +15,12 @@ from compress.coding.bits import BitReader, BitWriter
 from compress.coding.blobs import MAX_EXPANSION, read_blob, write_blob
 from compress.coding.floats import read_centroids, read_floats, write_centroids, write_floats
 from compress.coding.streams import StreamModels
+from compress.elements import ELEMENTS, Element, ordinals
 from compress.errors import CompressError, CorruptFileError, UnsupportedError
 from compress.graph import Graph, graph_of_zoo
 from compress.packed.account import entropy_bits
 from compress.packed.container import account, dumps, load, loads, save
-from compress.packed.places import csr_of_mask
-from compress.representation import Codebook, CompressedModel, CompressedTensor, DenseTensor, matrix_shape
+from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor, Grid
 
 halves = st.floats(width=16, allow_nan=False, allow_infinity=False)
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -30,24 +30,67 @@ shapes = st.sampled_from(
 
 
 def model_of(tensors: list, provenance: dict[str, str] | None = None) -> CompressedModel:
-    hollow = [TensorProto(name=t.name, dims=t.shape, data_type=TensorProto.FLOAT) for t in tensors]
+    hollow = [TensorProto(name=t.name, dims=t.shape, data_type=ELEMENTS[t.element].onnx) for t in tensors]
     skeleton = helper.make_model(helper.make_graph([], "g", [], [], hollow)).SerializeToString(deterministic=True)
     return CompressedModel(Graph(None, skeleton), tuple(tensors), provenance or {})
 
 
-def _coded(draw: st.DrawFn, name: str) -> CompressedTensor:
+def _coded(draw: st.DrawFn, name: str) -> CodedTensor:
     shape, bits = draw(shapes), draw(st.integers(1, 8))
     size = prod(shape)
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     density = draw(st.sampled_from([0.0, 0.02, 0.1, 0.5, 0.51, 0.9, 1.0]))
-    mask = generator.random(matrix_shape(shape)) < density
+    mask = generator.random(shape) < density
     nnz = int(np.count_nonzero(mask))
     count = draw(st.sampled_from([1, 2, 2**bits]) | st.integers(1, 2**bits)) if nnz else draw(st.integers(0, 2**bits))
     centroids = draw(arrays(np.float32, count, elements=draw(st.sampled_from([halves, singles]))))
     skew = draw(st.sampled_from([0.3, 1.0, 6.0]))
     codes = (generator.random(nnz) ** skew * count).astype(np.uint8)
     assert size == mask.size
-    return CompressedTensor(name, shape, csr_of_mask(mask, codes), Codebook(np.sort(centroids), bits))
+    return CodedTensor.of_mask(name, mask, codes, np.sort(centroids + np.float32(0)), bits)
+
+
+def _values(draw: st.DrawFn, shape: tuple[int, ...], kind: Element) -> np.ndarray:
+    """An array of an element type, exact in its bits."""
+    elements = halves if kind.floating else st.integers(kind.low, kind.high)
+    found = draw(arrays(np.float32 if kind.floating else kind.dtype, shape, elements=elements))
+    with np.errstate(over="ignore"):
+        return np.nan_to_num(found.astype(kind.dtype).astype(np.float32)).astype(kind.dtype)
+
+
+def _any_coded(draw: st.DrawFn, name: str) -> CodedTensor:
+    """Whatever a tensor of version 2 may be: its element type, groups, order of axes, a codebook or a grid."""
+    kind = ELEMENTS[draw(st.sampled_from(list(ELEMENTS)))]
+    shape = draw(shapes.filter(lambda shape: kind.name == "float32" or 0 not in shape))
+    bits, size = draw(st.integers(1, 8)), prod(shape)
+    group_size = draw(st.sampled_from([max(size, 1), *(n for n in (1, 5, 64) if 200 * n > size)]))
+    group_size = min(group_size, max(size, 1))
+    groups = max(1, -(-size // group_size))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    positions = np.flatnonzero(generator.random(size) < draw(st.sampled_from([0.0, 0.05, 0.5, 0.9, 1.0])))
+    count = draw(st.integers(1, min(2**bits, 9)))
+    codebook: Codebook | Grid
+    if kind.floating and draw(st.booleans()):
+        codebook = Grid(generator.random(groups) / 16 + 2.0**-9, draw(st.integers(-9, 3)), count, bits)
+    else:
+        rows = _values(draw, (groups, count), kind)
+        codebook = Codebook(np.take_along_axis(rows, np.argsort(ordinals(rows), axis=1), axis=1), bits)
+    return CodedTensor(
+        name=name,
+        shape=shape,
+        positions=draw(st.sampled_from([positions, None])) if positions.size == size else positions,
+        codes=generator.integers(0, count, positions.size),
+        codebook=codebook,
+        element=kind.name,
+        group_size=group_size,
+        axes=tuple(generator.permutation(len(shape)).tolist()),
+    )
+
+
+def _any_dense(draw: st.DrawFn, name: str) -> DenseTensor:
+    kind = ELEMENTS[draw(st.sampled_from(list(ELEMENTS)))]
+    shape = draw(shapes.filter(lambda shape: kind.name == "float32" or 0 not in shape))
+    return DenseTensor(name, _values(draw, shape, kind), kind.name)
 
 
 def _dense(draw: st.DrawFn, name: str) -> DenseTensor:
@@ -57,12 +100,13 @@ def _dense(draw: st.DrawFn, name: str) -> DenseTensor:
 
 
 def _models(draw: st.DrawFn) -> CompressedModel:
-    kinds = draw(st.lists(st.booleans(), max_size=5))
-    tensors = [(_coded if coded else _dense)(draw, f"tensor.{index}") for index, coded in enumerate(kinds)]
+    kinds = draw(st.lists(st.sampled_from(draw(st.sampled_from(VERSIONS))), max_size=5))
+    tensors = [kind(draw, f"tensor.{index}") for index, kind in enumerate(kinds)]
     provenance = draw(st.dictionaries(st.text(max_size=8), st.text(max_size=60), max_size=3))
     return model_of(tensors, provenance)
 
 
+VERSIONS = ((_coded, _dense), (_any_coded, _any_dense, _coded, _dense))
 models = st.composite(_models)()
 
 
@@ -70,13 +114,19 @@ def assert_equal(found: CompressedModel, expected: CompressedModel) -> None:
     assert found.graph == expected.graph
     assert found.provenance == expected.provenance
     for ours, theirs in zip(found.tensors, expected.tensors, strict=True):
-        assert (type(ours), ours.name, ours.shape) == (type(theirs), theirs.name, theirs.shape)
+        assert (type(ours), ours.name, ours.shape, ours.element) == (
+            type(theirs),
+            theirs.name,
+            theirs.shape,
+            theirs.element,
+        )
         assert ours.dense().tobytes() == theirs.dense().tobytes()
-        if isinstance(ours, CompressedTensor) and isinstance(theirs, CompressedTensor):
-            for field in ("indptr", "indices", "codes"):
-                assert getattr(ours.csr, field).tobytes() == getattr(theirs.csr, field).tobytes()
-            assert ours.codebook.bits == theirs.codebook.bits
-            assert ours.codebook.centroids.tobytes() == theirs.codebook.centroids.tobytes()
+        if isinstance(ours, CodedTensor) and isinstance(theirs, CodedTensor):
+            assert (ours.axes, ours.group_size, ours.bits) == (theirs.axes, theirs.group_size, theirs.bits)
+            assert type(ours.codebook) is type(theirs.codebook)
+            for one, other in ((ours.places(), theirs.places()), (ours.codes, theirs.codes)):
+                assert one.tobytes() == other.tobytes()
+            assert ours.values().tobytes() == theirs.values().tobytes()
 
 
 @given(models)
@@ -100,11 +150,11 @@ def test_every_bit_is_accounted_for(model: CompressedModel) -> None:
     for told, tensor in zip(found.tensors, model.tensors, strict=True):
         assert (told.name, told.shape, told.size) == (tensor.name, tensor.shape, tensor.size)
         assert sum(told.parts().values()) == told.total_bytes
-        if isinstance(tensor, CompressedTensor):
-            assert (told.kind, told.nnz, told.bits) == ("coded", tensor.csr.nnz, tensor.codebook.bits)
+        if isinstance(tensor, CodedTensor):
+            assert (told.kind, told.nnz, told.bits) == ("coded", tensor.nnz, tensor.bits)
             if told.codes is not None:
                 assert told.codes.count == told.nnz
-                assert told.code_entropy_bits == entropy_bits(tensor.csr.codes)
+                assert told.code_entropy_bits == entropy_bits(tensor.codes)
                 assert told.code_entropy_bits <= told.codes.payload_bits + 1e-6
                 assert told.weight_bits_coded * told.nnz == pytest.approx(told.codes.payload_bits)
             if told.gaps is not None:
@@ -126,7 +176,7 @@ def _lenet(sparsity: float, bits: int) -> CompressedModel:
     }
     magnitudes = np.concatenate([abs(w).ravel() for w in weights.values() if w.ndim > 1])
     threshold = np.quantile(magnitudes, sparsity)
-    tensors: list[CompressedTensor | DenseTensor] = []
+    tensors: list[CodedTensor | DenseTensor] = []
     for name, array in weights.items():
         if array.ndim == 1:
             tensors.append(DenseTensor(name, array.astype(np.float16).astype(np.float32)))
@@ -135,8 +185,7 @@ def _lenet(sparsity: float, bits: int) -> CompressedModel:
         low, high = array[mask].min(), array[mask].max()
         codes = np.round((array[mask] - low) / (high - low) * (2**bits - 1))
         centroids = np.linspace(low, high, 2**bits).astype(np.float16).astype(np.float32)
-        csr = csr_of_mask(mask.reshape(matrix_shape(array.shape)), codes)
-        tensors.append(CompressedTensor(name, array.shape, csr, Codebook(centroids, bits)))
+        tensors.append(CodedTensor.of_mask(name, mask, codes, centroids, bits))
     return CompressedModel(graph, tuple(tensors), {"recipe": "seed=0 sparsity=0.9 bits=5"})
 
 
@@ -149,7 +198,7 @@ def test_coding_spends_little_more_than_the_entropy() -> None:
 
 def test_constant_streams_take_no_payload() -> None:
     mask = np.ones((100, 100), dtype=bool)
-    tensor = CompressedTensor("w", (100, 100), csr_of_mask(mask, np.zeros(10_000)), Codebook(np.ones(1), 5))
+    tensor = CodedTensor.of_mask("w", mask, np.zeros(10_000), np.ones(1), 5)
     found = account(dumps(model_of([tensor, DenseTensor("b", np.full((1000,), 0.1, dtype=np.float32))])))
     assert found.tensors[0].codes is not None
     assert (found.tensors[0].codes.coder, found.tensors[0].codes.payload_bits) == ("constant", 0)
@@ -162,20 +211,13 @@ def test_constant_streams_take_no_payload() -> None:
     "tensor",
     [
         DenseTensor("b", np.full((1 << 22,), 0.1, dtype=np.float32)),
-        CompressedTensor(
-            "w", (1 << 21, 1), csr_of_mask(np.zeros((1 << 21, 1), dtype=bool), np.zeros(0)), Codebook(np.zeros(0), 1)
-        ),
-        CompressedTensor(
-            "w",
-            (1, 1 << 21),
-            csr_of_mask(np.ones((1, 1 << 21), dtype=bool), np.zeros(1 << 21)),
-            Codebook(np.ones(1), 1),
-        ),
+        CodedTensor.of_mask("w", np.zeros((1 << 21, 1), dtype=bool), np.zeros(0), np.zeros(0), 1),
+        CodedTensor.of_mask("w", np.ones((1, 1 << 21), dtype=bool), np.zeros(1 << 21), np.ones(1), 1),
     ],
     ids=["constant", "all pruned", "one cluster"],
 )
 def test_what_takes_next_to_nothing_is_padded_to_a_size_that_may_hold_it(
-    tensor: CompressedTensor | DenseTensor,
+    tensor: CodedTensor | DenseTensor,
 ) -> None:
     data = dumps(model_of([tensor]))
     assert len(data) >= (tensor.size - (1 << 20)) / 16
@@ -245,19 +287,23 @@ def test_floats_take_only_the_mantissa_bits_they_use(step: float, bits: int) -> 
 
 @given(arrays(np.float32, st.integers(1, 256), elements=st.one_of(halves, singles)))
 def test_centroids_come_back_bit_for_bit(array: np.ndarray) -> None:
-    centroids = Codebook(np.sort(array), 8).centroids
-    out = BitWriter()
-    write_centroids(out, centroids)
-    reader = BitReader(out.to_bytes())
-    assert read_centroids(reader, centroids.size, "codebook").tobytes() == centroids.tobytes()
-    assert reader.position == out.bit_count
+    for signed_zero, values in ((False, array + np.float32(0)), (True, array)):
+        centroids = values[np.argsort(ordinals(values))]
+        out = BitWriter()
+        write_centroids(out, centroids, signed_zero=signed_zero)
+        reader = BitReader(out.to_bytes())
+        found = read_centroids(reader, centroids.size, "codebook", signed_zero=signed_zero)
+        assert found.tobytes() == centroids.tobytes()
+        assert reader.position == out.bit_count
 
 
-def test_a_negative_zero_among_centroids_is_zero() -> None:
-    assert (
-        Codebook(np.array([-1.0, 0.0, -0.0, 1.0], dtype=np.float32), 2).centroids.tobytes()
-        == np.array([-1.0, 0.0, 0.0, 1.0], dtype=np.float32).tobytes()
-    )
+def test_a_negative_zero_among_centroids_takes_version_2() -> None:
+    for zero, version in ((0.0, 1), (-0.0, 2)):
+        centroids = np.array([-1.0, zero, 1.0], dtype=np.float32)
+        model = model_of([CodedTensor.of_mask("w", np.ones((3,), np.bool_), np.arange(3), centroids, 2)])
+        data = dumps(model)
+        assert data[3] == version
+        assert loads(data).tensors[0].dense().tobytes() == centroids.tobytes()
 
 
 @pytest.mark.parametrize(

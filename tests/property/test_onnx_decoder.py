@@ -12,21 +12,23 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from onnx_models import coded_tensor
+
+from compress.representation import CodedTensor
 from export.onnx.decoder.attach import replace
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.fixed import write_fixed
 from export.onnx.decoder.huffman import write_huffman
-from export.onnx.decoder.part import Part
 from export.onnx.decoder.phases import Piece, rows_of, unit_of
 
-Writer = Callable[[Builder, Sequence[Part]], None]
+Writer = Callable[[Builder, Sequence[CodedTensor]], None]
 
 
-def whole(parts: Sequence[Part]) -> list[list[Piece]]:
+def whole(parts: Sequence[CodedTensor]) -> list[list[Piece]]:
     return [[Piece(part, 0, rows_of(part)) for part in parts]]
 
 
-def halves(parts: Sequence[Part]) -> list[list[Piece]]:
+def halves(parts: Sequence[CodedTensor]) -> list[list[Piece]]:
     """Two phases for the first halves and the second halves, a third for what cannot be halved."""
     phases: list[list[Piece]] = [[], [], []]
     for part in parts:
@@ -43,7 +45,7 @@ def halves(parts: Sequence[Part]) -> list[list[Piece]]:
 
 
 def huffman(
-    spread: Callable[[Sequence[Part]], list[list[Piece]]], *, functions: bool = True, spare_memory: int = -(1 << 40)
+    spread: Callable[[Sequence[CodedTensor]], list[list[Piece]]], *, functions: bool = True, spare_memory: int = -(1 << 40)
 ) -> Writer:
     return lambda builder, parts: write_huffman(builder, spread(parts), functions=functions, spare_memory=spare_memory)
 
@@ -57,19 +59,19 @@ WAYS: dict[str, Writer] = {
 }
 
 
-def carrier(parts: Sequence[Part], opset: int) -> onnx.ModelProto:
+def carrier(parts: Sequence[CodedTensor], opset: int) -> onnx.ModelProto:
     """A model that gives every part out as it is, the parts being initialisers."""
     nodes = [helper.make_node("Identity", [part.name], [f"out {part.name}"]) for part in parts]
     outputs = []
     for part in parts:
-        kind = helper.np_dtype_to_tensor_dtype(part.codebooks.dtype)
+        kind = helper.np_dtype_to_tensor_dtype(part.dtype)
         outputs.append(helper.make_tensor_value_info(f"out {part.name}", kind, part.dense().shape))
     dense = [numpy_helper.from_array(np.ascontiguousarray(part.dense()), part.name) for part in parts]
     graph = helper.make_graph(nodes, "carrier", [], outputs, dense)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
-def coded(parts: Sequence[Part], way: str, opset: int) -> onnx.ModelProto:
+def coded(parts: Sequence[CodedTensor], way: str, opset: int) -> onnx.ModelProto:
     model = carrier(parts, opset)
     builder = Builder(opset, {name for part in parts for name in (part.name, f"out {part.name}")})
     WAYS[way](builder, parts)
@@ -91,7 +93,7 @@ def same(found: np.ndarray, wanted: np.ndarray) -> bool:
 
 
 @st.composite
-def parts(draw: st.DrawFn, number: int) -> Part:
+def parts(draw: st.DrawFn, number: int) -> CodedTensor:
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = tuple(draw(st.lists(st.integers(1, 7), min_size=1, max_size=4)))
     groups = draw(st.sampled_from([1, shape[0]]))
@@ -113,13 +115,12 @@ def parts(draw: st.DrawFn, number: int) -> Part:
     skew = draw(st.sampled_from([1.0, 4.0]))
     codes = np.floor(width * generator.random(count) ** skew).astype(np.uint8)
     order = draw(st.one_of(st.none(), st.permutations(range(len(shape))).map(tuple)))
-    return Part(
+    return coded_tensor(
         name=f"weight {number}",
         shape=shape,
         positions=positions,
         codes=codes,
         codebooks=codebooks,
-        group_size=size // groups,
         order=order,
     )
 
@@ -130,7 +131,7 @@ several = st.integers(1, 4).flatmap(lambda count: st.tuples(*(parts(number) for 
 @pytest.mark.parametrize("way", WAYS)
 @given(several, st.sampled_from([11, 12, 13, 17, 18, 21]))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_both_runtimes_decode_what_was_coded(way: str, chosen: tuple[Part, ...], opset: int) -> None:
+def test_both_runtimes_decode_what_was_coded(way: str, chosen: tuple[CodedTensor, ...], opset: int) -> None:
     model = coded(chosen, way, opset)
     for part, found in zip(chosen, run_onnxruntime(model), strict=True):
         assert same(found, part.dense())
@@ -147,20 +148,19 @@ def test_long_streams_decode(way: str, seed: int, size: int, sparsity: float, bi
     count = size if positions is None else positions.size
     codes = np.clip(generator.normal(2.0 ** (bits - 1), 2.0 ** (bits - 2), count), 0, 2**bits - 1).astype(np.uint8)
     codebooks = np.sort(generator.normal(size=(1, 2**bits)).astype(np.float32))
-    part = Part(name="w", shape=(size,), positions=positions, codes=codes, codebooks=codebooks, group_size=size)
+    part = coded_tensor(name="w", shape=(size,), positions=positions, codes=codes, codebooks=codebooks)
     [found] = run_onnxruntime(coded([part], way, 17))
     assert same(found, part.dense())
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_parts_give_the_same_bytes(way: str) -> None:
-    part = Part(
+    part = coded_tensor(
         name="w",
         shape=(4, 5),
         positions=np.array([1, 7, 8, 19]),
         codes=np.array([0, 1, 2, 1], np.uint8),
         codebooks=np.float32([[-1, 0.1, 2]]),
-        group_size=20,
     )
     assert coded([part], way, 17).SerializeToString() == coded([part], way, 17).SerializeToString()
 
@@ -176,13 +176,12 @@ def test_a_large_part_is_decoded_apart_from_the_others(way: str) -> None:
         count = size if positions is None else positions.size
         codes = generator.integers(0, 16, count).astype(np.uint8)
         chosen.append(
-            Part(
+            coded_tensor(
                 name=f"w{number}",
                 shape=(size,),
                 positions=positions,
                 codes=codes,
                 codebooks=codebooks,
-                group_size=size,
             )
         )
     for part, found in zip(chosen, run_onnxruntime(coded(chosen, way, 17)), strict=True):

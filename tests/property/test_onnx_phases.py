@@ -11,17 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from onnx_models import coded_tensor
+
+from compress.representation import CodedTensor
 from export.onnx.decoder.attach import replace as put_in
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.huffman import write_huffman
-from export.onnx.decoder.part import Part
 from export.onnx.decoder.phases import Piece, axis_of, phases_of, rows_of
 
 SHAPES = [(90000,), (1, 400, 170), (37, 30, 9, 7), (2, 45000), (40000, 1), (5, 5)]
 
 
 @st.composite
-def large_parts(draw: st.DrawFn, number: int) -> Part:
+def large_parts(draw: st.DrawFn, number: int) -> CodedTensor:
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = draw(st.sampled_from(SHAPES))
     size = int(np.prod(shape))
@@ -33,13 +35,12 @@ def large_parts(draw: st.DrawFn, number: int) -> Part:
         present[generator.integers(size)] = True
         positions = np.flatnonzero(present)
     codes = np.floor(16 * generator.random(size if positions is None else positions.size) ** 2).astype(np.uint8)
-    return Part(
+    return coded_tensor(
         name=f"weight {number}",
         shape=shape,
         positions=positions,
         codes=codes,
         codebooks=generator.normal(size=(groups, 16)).astype(np.float32),
-        group_size=size // groups,
         order=tuple(reversed(range(len(shape)))) if draw(st.booleans()) else None,
     )
 
@@ -47,7 +48,7 @@ def large_parts(draw: st.DrawFn, number: int) -> Part:
 several = st.integers(1, 4).flatmap(lambda count: st.tuples(*(large_parts(number) for number in range(count))))
 
 
-def spread(parts: Sequence[Part], most: int, beside: int = 0) -> list[list[Piece]]:
+def spread(parts: Sequence[CodedTensor], most: int, beside: int = 0) -> list[list[Piece]]:
     memory = [80 * part.codes.size for part in parts]
     phases, _ = phases_of(parts, memory, beside=beside, kept=0, allowed=0, most=most)
     return phases
@@ -55,7 +56,7 @@ def spread(parts: Sequence[Part], most: int, beside: int = 0) -> list[list[Piece
 
 @given(several, st.integers(1, 6), st.sampled_from([0, 1 << 20, 1 << 30]))
 @settings(max_examples=60, deadline=None)
-def test_pieces_make_up_their_parts(parts: tuple[Part, ...], most: int, beside: int) -> None:
+def test_pieces_make_up_their_parts(parts: tuple[CodedTensor, ...], most: int, beside: int) -> None:
     phases = spread(parts, most, beside)
     assert 1 <= len(phases) <= most
     assert all(phases)
@@ -72,7 +73,7 @@ def test_pieces_make_up_their_parts(parts: tuple[Part, ...], most: int, beside: 
 
 @given(several, st.sampled_from([1 << 20, 3 << 20, 10 << 20, 1 << 40]))
 @settings(max_examples=40, deadline=None)
-def test_as_few_phases_as_keep_the_bound(parts: tuple[Part, ...], allowed: int) -> None:
+def test_as_few_phases_as_keep_the_bound(parts: tuple[CodedTensor, ...], allowed: int) -> None:
     memory = [80 * part.codes.size for part in parts]
     phases, peak = phases_of(parts, memory, beside=0, kept=0, allowed=allowed, most=6)
     if sum(memory) <= allowed:
@@ -84,20 +85,19 @@ def test_as_few_phases_as_keep_the_bound(parts: tuple[Part, ...], allowed: int) 
 
 @given(several, st.integers(2, 6), st.sampled_from([11, 13, 17, 21]))
 @settings(max_examples=8, deadline=None)
-def test_what_is_cut_decodes_bit_for_bit(parts: tuple[Part, ...], most: int, opset: int) -> None:
+def test_what_is_cut_decodes_bit_for_bit(parts: tuple[CodedTensor, ...], most: int, opset: int) -> None:
     for part, found in zip(parts, run(coded(parts, spread(parts, most), opset)), strict=True):
         assert found.tobytes() == np.ascontiguousarray(part.dense()).tobytes()
 
 
 def test_no_phase_leaves_nodes_behind(tmp_path: Any) -> None:
     generator = np.random.default_rng(0)
-    part = Part(
+    part = coded_tensor(
         name="weight",
         shape=(300, 400),
         positions=None,
         codes=generator.integers(0, 16, 120000).astype(np.uint8),
         codebooks=generator.normal(size=(1, 16)).astype(np.float32),
-        group_size=120000,
     )
     model = coded([part], spread([part], 6), 17)
     assert sum(node.op_type == "Scan" for node in model.graph.node) == 5
@@ -108,7 +108,7 @@ def test_no_phase_leaves_nodes_behind(tmp_path: Any) -> None:
     assert onnx.numpy_helper.to_array(tensor).tobytes() == (-part.dense()).tobytes()
 
 
-def coded(parts: Sequence[Part], phases: Sequence[Sequence[Piece]], opset: int) -> onnx.ModelProto:
+def coded(parts: Sequence[CodedTensor], phases: Sequence[Sequence[Piece]], opset: int) -> onnx.ModelProto:
     """A model of one node for every part, whose input the decoder gives, and which is folded with it."""
     nodes = [helper.make_node("Neg", [part.name], [f"out {part.name}"]) for part in parts]
     outputs = [

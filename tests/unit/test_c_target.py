@@ -127,7 +127,7 @@ def test_codes_keep_flash_small() -> None:
         assert found is not None
         return int(found[1])
 
-    nonzeros = sum(t.csr.nnz for t in compressed().tensors if hasattr(t, "csr"))
+    nonzeros = sum(tensor.nnz for tensor in compressed().coded)
     assert tables(weights="codes") < 2 * nonzeros + 4 * 236 + 2500 < tables(unroll="none")
 
 
@@ -151,7 +151,7 @@ def test_the_compiler_tells_flash_and_ram() -> None:
     assert ram is not None
     least = int(ram[1]) + 64 * int(ram[2])
     assert least <= told.ram_bytes <= least + int(ram[3]) + 256
-    assert told.flash_bytes > sum(t.csr.nnz for t in compressed().tensors if hasattr(t, "csr"))
+    assert told.flash_bytes > sum(tensor.nnz for tensor in compressed().coded)
     with pytest.raises(UnsupportedError) as caught:
         sizes(files, compiler="gcc", flags=("-DNET_TILE=-1",))
     assert str(caught.value).startswith("net.c: gcc -DNET_TILE=-1 refuses it (")

@@ -222,17 +222,17 @@ def test_a_parameter_of_no_elements_is_one() -> None:
         (
             helper.make_tensor("weight", TensorProto.FLOAT, [2], [1.0, 2.0]),
             {"weight": (3,)},
-            "weight: no float32 initialiser of shape (3,) in the exported graph",
+            "weight: no initialiser of shape (3,) in the graph, of a type that is coded",
         ),
         (
             helper.make_tensor("weight", TensorProto.DOUBLE, [2], [1.0, 2.0]),
             {"weight": (2,)},
-            "weight: no float32 initialiser of shape (2,) in the exported graph",
+            "weight: no initialiser of shape (2,) in the graph, of a type that is coded",
         ),
         (
             helper.make_tensor("weight", TensorProto.FLOAT, [2], [1.0, 2.0]),
             {"bias": (2,)},
-            "bias: no float32 initialiser of shape (2,) in the exported graph",
+            "bias: no initialiser of shape (2,) in the graph, of a type that is coded",
         ),
         (
             TensorProto(name="weight", dims=[2], data_type=TensorProto.FLOAT),

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_models import compressed
 
 from compress.errors import UnsupportedError
-from compress.representation import Codebook, CompressedModel, CompressedTensor, CsrCodes, DenseTensor
+from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from export import TARGETS
 from export.onnx.coded import parts_of, plan_of_model
 from export.onnx.decoder import attach
@@ -160,10 +160,9 @@ def test_past_the_memory_bound_a_network_is_decoded_in_phases() -> None:
 def test_a_layer_without_a_survivor_stays_zero(target: str) -> None:
     model = compressed()
     empty = model.tensors[0]
-    assert isinstance(empty, CompressedTensor)
-    rows, columns = empty.csr.shape
-    none = CsrCodes((rows, columns), np.zeros(rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.uint8))
-    hollow = CompressedTensor(empty.name, empty.shape, none, Codebook(np.zeros(0, np.float32), 5))
+    assert isinstance(empty, CodedTensor)
+    nothing = np.zeros(empty.shape, np.bool_)
+    hollow = CodedTensor.of_mask(empty.name, nothing, np.zeros(0, np.uint8), np.zeros(0, np.float32), 5)
     model = CompressedModel(model.graph, (hollow, *model.tensors[1:]))
     [found] = session(written(model, target)).run(None, {"input": images()})
     [wanted] = session(written(model, "onnx-dense")).run(None, {"input": images()})

@@ -13,7 +13,7 @@ from compress.networks import NETWORKS
 from compress.networks.module import build_module
 from compress.prune import count_kept
 from compress.recipe.recipe import Recipe
-from compress.representation import CompressedTensor, DenseTensor
+from compress.representation import CodedTensor, DenseTensor
 from compress.training.batches import Batches
 from compress.training.weights import check_weights, load_weights_, weights_of
 
@@ -50,11 +50,11 @@ def compress(**changes: object) -> Compression:
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.999])
 def test_the_sparsity_is_exact_and_the_codebooks_fit_their_bits(sparsity: float) -> None:
     result = compress(sparsity=sparsity, bits="conv=3,fc=2,output=4")
-    coded = [tensor for tensor in result.model.tensors if isinstance(tensor, CompressedTensor)]
+    coded = [tensor for tensor in result.model.tensors if isinstance(tensor, CodedTensor)]
     assert tuple(tensor.name for tensor in coded) == CODED
-    assert sum(tensor.csr.nnz for tensor in coded) == count_kept(61_470, sparsity)
-    assert [tensor.codebook.bits for tensor in coded] == [3, 3, 3, 2, 4]
-    assert all(tensor.codebook.centroids.size <= 2**tensor.codebook.bits for tensor in coded)
+    assert sum(tensor.nnz for tensor in coded) == count_kept(61_470, sparsity)
+    assert [tensor.bits for tensor in coded] == [3, 3, 3, 2, 4]
+    assert all(tensor.codebook.size <= 2**tensor.bits for tensor in coded)
     assert all((result.pruned[tensor.name][tensor.dense() != 0] != 0).all() for tensor in coded)
 
 
@@ -123,7 +123,7 @@ def test_a_users_own_module_is_traced_and_compressed() -> None:
     data = Batches(torch.randn(30, 6, generator=generator), torch.arange(30) % 3, 10)
     result = compress_network(module, Recipe.of({**QUICK, "sparsity": 0.5}), train=data)
     assert list(result.model.graph.parameters) == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    assert sum(t.csr.nnz for t in result.model.tensors if isinstance(t, CompressedTensor)) == (6 * 12 + 12 * 3) // 2
+    assert sum(t.nnz for t in result.model.tensors if isinstance(t, CodedTensor)) == (6 * 12 + 12 * 3) // 2
 
 
 def test_a_module_without_a_layer_to_code_is_refused() -> None:

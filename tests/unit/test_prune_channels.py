@@ -17,7 +17,7 @@ from compress.packed.container import dumps, loads
 from compress.prune import CRITERIA, count_kept
 from compress.prune.channels import channel_masks, find_channels, remove_channels_
 from compress.recipe.recipe import Recipe
-from compress.representation import CompressedTensor
+from compress.representation import CodedTensor
 from compress.training.batches import Batches
 from compress.training.epochs import evaluate
 
@@ -146,11 +146,11 @@ def test_a_residual_network_shrinks_to_the_exact_count_and_its_file_runs(criteri
     result = compress(module, criterion=criterion, sparsity=0.5, observer=notes)
     kept = count_kept(8 + 6 + 4 + 12, 0.5)
     assert notes.texts[-1].endswith(f", {30 - kept} of 30 filters")
-    coded = [tensor for tensor in result.model.tensors if isinstance(tensor, CompressedTensor)]
+    coded = [tensor for tensor in result.model.tensors if isinstance(tensor, CodedTensor)]
     shapes = {tensor.name: tensor.shape for tensor in coded}
     assert sum(shapes[f"{name}.weight"][0] for name in ("stem", "inner", "side", "grouped")) == kept
     assert shapes["outer.weight"][:2] == (shapes["stem.weight"][0], shapes["inner.weight"][0])
-    assert all(tensor.csr.nnz == tensor.size for tensor in coded)
+    assert all(tensor.nnz == tensor.size for tensor in coded)
     assert sum(p.numel() for p in result.module.parameters()) < sum(p.numel() for p in module.parameters())
     inputs = torch.randn(3, 3, 4, 4)
     with torch.no_grad():

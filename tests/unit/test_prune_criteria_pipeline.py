@@ -16,7 +16,7 @@ from compress.networks.layers import Activation, Conv2d, Flatten, Linear
 from compress.networks.module import build_module
 from compress.prune import count_kept
 from compress.recipe.recipe import Recipe
-from compress.representation import CompressedTensor
+from compress.representation import CodedTensor
 from compress.training.batches import Batches
 
 NETWORK = Network(
@@ -61,9 +61,9 @@ def weights_of(module: nn.Module) -> dict[str, np.ndarray]:
 def kept(result: Compression) -> dict[str, np.ndarray]:
     masks = {}
     for tensor in result.model.tensors:
-        if isinstance(tensor, CompressedTensor):
+        if isinstance(tensor, CodedTensor):
             masks[tensor.name] = np.zeros(tensor.size, np.bool_)
-            masks[tensor.name][tensor.csr.positions()] = True
+            masks[tensor.name][tensor.places()] = True
     return masks
 
 

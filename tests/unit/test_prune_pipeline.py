@@ -15,7 +15,7 @@ from compress.networks.module import build_module
 from compress.observer import Observer, Silent
 from compress.prune import CRITERIA, SCHEDULES, count_kept
 from compress.recipe.recipe import Recipe
-from compress.representation import CompressedTensor
+from compress.representation import CodedTensor, csr_of, matrix_shape
 from compress.training.batches import Batches
 
 QUICK = {"rounds": 3, "round_epochs": 1, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01}
@@ -36,19 +36,19 @@ def compress(network: str = "lenet-5", *, observer: Observer = _SILENT, **change
     )
 
 
-def coded(result: Compression) -> dict[str, CompressedTensor]:
-    return {tensor.name: tensor for tensor in result.model.tensors if isinstance(tensor, CompressedTensor)}
+def coded(result: Compression) -> dict[str, CodedTensor]:
+    return {tensor.name: tensor for tensor in result.model.tensors if isinstance(tensor, CodedTensor)}
 
 
-def rows_left(tensor: CompressedTensor) -> int:
-    return int(np.count_nonzero(np.diff(tensor.csr.indptr)))
+def rows_left(tensor: CodedTensor) -> int:
+    return int(np.count_nonzero(np.diff(csr_of(tensor).indptr)))
 
 
 @pytest.mark.parametrize("schedule", list(SCHEDULES))
 @pytest.mark.parametrize("criterion", [name for name, criterion in CRITERIA.items() if criterion.unit == "weight"])
 def test_weights_are_pruned_to_the_exact_count(criterion: str, schedule: str) -> None:
     result = compress(criterion=criterion, schedule=schedule, sparsity=0.75)
-    assert sum(tensor.csr.nnz for tensor in coded(result).values()) == count_kept(61_470, 0.75)
+    assert sum(tensor.nnz for tensor in coded(result).values()) == count_kept(61_470, 0.75)
 
 
 @pytest.mark.parametrize("criterion", [name for name, criterion in CRITERIA.items() if criterion.unit == "filter"])
@@ -96,7 +96,7 @@ def test_cuts_are_made_from_begin_to_end_at_their_frequency(schedule: str, spars
     ]
     trained = [("prune 0", 1)] + [(f"prune {n}", e) for n in range(1, len(sparsities)) for e in (1, 2)]
     assert [(record.stage, record.epoch) for record in result.history] == [*trained, ("retrain", 1), ("tune", 1)]
-    assert sum(tensor.csr.nnz for tensor in coded(result).values()) == count_kept(61_470, 0.8)
+    assert sum(tensor.nnz for tensor in coded(result).values()) == count_kept(61_470, 0.8)
 
 
 def test_the_same_cuts_told_in_another_way_give_the_same_weights() -> None:
@@ -130,33 +130,33 @@ def test_the_gradient_is_taken_once_a_round_for_all_layers() -> None:
 
 def test_every_layer_to_one_sparsity_or_to_its_own() -> None:
     uniform = coded(compress(scope="uniform", sparsity=0.8))
-    assert all(tensor.csr.nnz == count_kept(tensor.size, 0.8) for tensor in uniform.values())
+    assert all(tensor.nnz == count_kept(tensor.size, 0.8) for tensor in uniform.values())
     own = coded(compress(scope="per-layer", sparsity=0.5, layer_sparsity="conv=0.2,f6=0.9"))
     expected = {"c1": 0.2, "c3": 0.2, "c5": 0.2, "f6": 0.9, "output": 0.5}
     assert all(
-        own[f"{layer}.weight"].csr.nnz == count_kept(own[f"{layer}.weight"].size, s) for layer, s in expected.items()
+        own[f"{layer}.weight"].nnz == count_kept(own[f"{layer}.weight"].size, s) for layer, s in expected.items()
     )
 
 
 def test_two_of_four_neighbours_stay() -> None:
     for tensor in coded(compress(pattern="2:4", sparsity=0.5)).values():
-        kept = np.zeros(tensor.csr.shape, np.bool_)
-        kept.reshape(-1)[tensor.csr.positions()] = True
+        kept = np.zeros(matrix_shape(tensor.shape), np.bool_)
+        kept.reshape(-1)[tensor.places()] = True
         padded = np.pad(kept, ((0, 0), (0, -kept.shape[1] % 4))).reshape(-1, 4)
         assert padded.sum(axis=1).max() == 2
 
 
 def test_a_quality_gives_the_sparsity_that_results() -> None:
     low, high = (compress(criterion="layer-std", quality=quality) for quality in (0.3, "conv=0.3,fc=1.5"))
-    assert coded(low)["f6.weight"].csr.nnz > coded(high)["f6.weight"].csr.nnz
+    assert coded(low)["f6.weight"].nnz > coded(high)["f6.weight"].nnz
     one_round = compress(criterion="layer-std", quality=1.0, schedule="one-shot", retrain_epochs=0)
     weight = one_round.dense["f6.weight"]
-    assert coded(one_round)["f6.weight"].csr.nnz == np.count_nonzero(np.abs(weight) > weight.std(dtype=np.float64))
+    assert coded(one_round)["f6.weight"].nnz == np.count_nonzero(np.abs(weight) > weight.std(dtype=np.float64))
 
 
 def test_connections_that_are_no_part_of_the_network_are_not_counted() -> None:
     result = compress("lenet-5(c3=lecun)", sparsity=0.5)
-    assert sum(tensor.csr.nnz for tensor in coded(result).values()) == count_kept(61_470 - 36 * 25, 0.5)
+    assert sum(tensor.nnz for tensor in coded(result).values()) == count_kept(61_470 - 36 * 25, 0.5)
     assert not coded(result)["c3.weight"].dense()[0, 3:].any()
 
 

@@ -11,9 +11,9 @@ from compress.errors import UnsupportedError
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.fixed import write_fixed
 from export.onnx.decoder.huffman import write_huffman
-from export.onnx.decoder.part import Part
+from compress.representation import CodedTensor
 from export.onnx.decoder.plan import Plan, plan_of
-from export.onnx.decoder.tensors import write_halves
+from export.onnx.decoder.tensors import write_halves, write_zeros
 
 if TYPE_CHECKING:
     import onnx
@@ -27,7 +27,7 @@ _IR_OF_FUNCTIONS = 8
 
 def attach(
     model: "onnx.ModelProto",
-    parts: Sequence[Part],
+    parts: Sequence[CodedTensor],
     *,
     huffman: bool = True,
     functions: bool = True,
@@ -40,7 +40,7 @@ def attach(
     ----------
     model : ModelProto
         Changed in place.
-    parts : sequence of Part
+    parts : sequence of CodedTensor
         With the names of initialisers of the main graph.
     huffman : bool
         False codes everything with fixed widths: larger, and the fewest operators.
@@ -80,7 +80,7 @@ def attach(
         write_fixed(builder, plan.fixed)
     for part in parts:
         if not part.codes.size:
-            builder.zeros(part.dense().shape, part.codebooks.dtype, out=part.name)
+            write_zeros(builder, part)
     replace(model, {part.name for part in parts} | write_halves(builder, dense), builder)
     return plan
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.onnx.decoder.part import Part
+from compress.representation import CodedTensor
 
 __all__ = ["FILLER", "Bundle", "bundles_of", "code_bits", "entropy_bits", "fixed_gaps", "huffman_gaps", "steps_of"]
 
@@ -27,7 +27,7 @@ class Bundle:
 
     Parameters
     ----------
-    parts : tuple of Part
+    parts : tuple of CodedTensor
         In the order of decoding.
     codes : tuple of uint8 or uint16 arrays
         Codes of every part; FILLER where a zero bridges a gap.
@@ -37,7 +37,7 @@ class Bundle:
         One per code: steps along the joined flat elements of all parts. No arrays where every element has a code.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[CodedTensor, ...]
     codes: tuple[NDArray[np.unsignedinteger], ...]
     group_counts: tuple[NDArray[np.int64], ...]
     gaps: tuple[NDArray[np.uint16], ...]
@@ -45,7 +45,7 @@ class Bundle:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type of the decoded tensors."""
-        return self.parts[0].codebooks.dtype
+        return self.parts[0].dtype
 
     @property
     def count(self) -> int:
@@ -58,12 +58,12 @@ class Bundle:
         return sum(part.size for part in self.parts)
 
 
-def bundles_of(parts: Sequence[Part], *, huffman: bool) -> list[Bundle]:
+def bundles_of(parts: Sequence[CodedTensor], *, huffman: bool) -> list[Bundle]:
     """Sort parts into bundles, their order kept, and find the cap on a gap that costs least.
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of CodedTensor
     huffman : bool
         What the gaps are meant for: Huffman codewords, or a fixed width.
 
@@ -73,26 +73,26 @@ def bundles_of(parts: Sequence[Part], *, huffman: bool) -> list[Bundle]:
         Those with gaps first. A part that is not small is a bundle of its own: to be cut out of a joined tensor,
         and to share one staircase of rows with the others, would take 20 more bytes of memory for an element at load.
     """
-    kinds: dict[tuple[bool, str, str], list[Part]] = {}
+    kinds: dict[tuple[bool, str, str], list[CodedTensor]] = {}
     much = sum(part.size for part in parts) >= _LARGE_TOGETHER
     for part in parts:
         alone = part.name if much and part.size >= _LARGE else ""
-        kinds.setdefault((part.positions is None, part.codebooks.dtype.name, alone), []).append(part)
+        kinds.setdefault((part.positions is None, part.dtype.name, alone), []).append(part)
     ordered = sorted(kinds.items(), key=lambda item: item[0][:2])
     find = huffman_gaps if huffman else fixed_gaps
     return [_dense_bundle(members) if dense else _sparse_bundle(members, find) for (dense, _, _), members in ordered]
 
 
-def _dense_bundle(parts: Sequence[Part]) -> Bundle:
+def _dense_bundle(parts: Sequence[CodedTensor]) -> Bundle:
     codes = tuple(part.codes for part in parts)
     return Bundle(tuple(parts), codes, tuple(part.group_counts() for part in parts), ())
 
 
-def _sparse_bundle(parts: Sequence[Part], find: Callable[[NDArray[np.int64], int], tuple[int, float]]) -> Bundle:
+def _sparse_bundle(parts: Sequence[CodedTensor], find: Callable[[NDArray[np.int64], int], tuple[int, float]]) -> Bundle:
     starts = accumulate((part.size for part in parts), initial=0)
-    joined = [part.positions + start for part, start in zip(parts, starts, strict=False) if part.positions is not None]
+    joined = [part.positions.astype(np.int64) + start for part, start in zip(parts, starts, strict=False) if part.positions is not None]
     steps = steps_of(np.concatenate(joined))
-    cap, _ = find(steps, max(part.codebooks.shape[1] for part in parts))
+    cap, _ = find(steps, max(part.codebook.size for part in parts))
     fillers = _fillers(steps, cap)
     cuts = np.cumsum([part.codes.size for part in parts])[:-1]
     filled = [
@@ -132,7 +132,7 @@ def _fillers(steps: NDArray[np.int64], cap: int) -> NDArray[np.int64]:
 
 
 def _fill(
-    part: Part, fillers: NDArray[np.int64], remainders: NDArray[np.int64], cap: int
+    part: CodedTensor, fillers: NDArray[np.int64], remainders: NDArray[np.int64], cap: int
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.uint16]]:
     ends = np.concatenate([[0], np.cumsum(fillers + 1)])
     codes, gaps = np.full(ends[-1], FILLER, np.uint16), np.full(ends[-1], cap, np.uint16)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compress.coding.bits import pack
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.bundle import FILLER, Bundle, bundles_of, code_bits
-from export.onnx.decoder.part import Part
+from compress.representation import CodedTensor
 from export.onnx.decoder.tables import Segment
 from export.onnx.decoder.tensors import shift_rows, value_table, write_tensors
 
@@ -32,18 +32,18 @@ def fixed_memory(elements: int, codes: int, bits: int, *, gaps: bool) -> int:
     return int(elements * (bits / 2 + (14 if elements >= _PAIRS_FROM else 44)))
 
 
-def write_fixed(builder: Builder, parts: Sequence[Part]) -> None:
+def write_fixed(builder: Builder, parts: Sequence[CodedTensor]) -> None:
     """Append the payload and the decoder of `parts`.
 
     Parameters
     ----------
     builder : Builder
-    parts : sequence of Part
+    parts : sequence of CodedTensor
     """
     by_width: dict[tuple[int, int, int], list[Bundle]] = {}
     for bundle in bundles_of(parts, huffman=False):
         filler = any(bool((codes == FILLER).any()) for codes in bundle.codes)
-        bits = max(code_bits(part.codebooks.shape[1], filler=filler) for part in bundle.parts)
+        bits = max(code_bits(part.codebook.size, filler=filler) for part in bundle.parts)
         gap_bits = max((int(gaps.max()).bit_length() for gaps in bundle.gaps), default=0)
         by_width.setdefault((bits, gap_bits, 2 if _in_pairs(bundle) else 1), []).append(bundle)
     for (bits, gap_bits, together), members in sorted(by_width.items(), key=lambda item: item[0]):
@@ -56,7 +56,7 @@ def write_fixed(builder: Builder, parts: Sequence[Part]) -> None:
 def _in_pairs(bundle: Bundle) -> bool:
     """Two codes are looked up at once where one codebook serves a large tensor: it halves the intermediates."""
     [part, *others] = bundle.parts
-    return not bundle.gaps and not others and len(part.codebooks) == 1 and part.size >= _PAIRS_FROM
+    return not bundle.gaps and not others and part.codebook.groups == 1 and part.size >= _PAIRS_FROM
 
 
 def _write_pairs(builder: Builder, bundles: Sequence[Bundle], bits: int) -> None:
@@ -106,7 +106,7 @@ def _indices(bundle: Bundle) -> NDArray[np.unsignedinteger]:
     if not bundle.gaps:
         return np.concatenate(bundle.codes)
     indices = [
-        np.where(codes == FILLER, part.codebooks.shape[1], codes).astype(np.uint16)
+        np.where(codes == FILLER, part.codebook.size, codes).astype(np.uint16)
         for part, codes in zip(bundle.parts, bundle.codes, strict=True)
     ]
     return np.concatenate(indices)
@@ -119,8 +119,9 @@ def _codebooks(bundle: Bundle) -> tuple[NDArray[Any], list[Segment]]:
     runs, size = [], 0
     filler = any(bool((codes == FILLER).any()) for codes in bundle.codes)
     for part, counts in zip(bundle.parts, bundle.group_counts, strict=True):
+        values = part.values()
         for group in np.flatnonzero(counts):
-            block = part.codebooks[group]
+            block = values[group]
             if filler:
                 block = np.append(block, np.zeros(1, block.dtype))
             row = rows.setdefault(block.tobytes(), size)

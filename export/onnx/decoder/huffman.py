@@ -7,7 +7,7 @@ from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.bundle import bundles_of
 from export.onnx.decoder.doubling import decode_by_doubling, doubling_memory
 from export.onnx.decoder.lanes import Lanes, lanes_memory, words_memory
-from export.onnx.decoder.part import Part
+from compress.representation import CodedTensor
 from export.onnx.decoder.phases import Piece, axis_of, next_phase
 from export.onnx.decoder.tables import streams_of
 from export.onnx.decoder.tensors import finish_tensor
@@ -25,12 +25,12 @@ _BYTES_OF_ROWS = 20
 """For a code of several codebooks: its rank, the staircase that is added to it, the row."""
 
 
-def huffman_memory(part: Part, *, functions: bool) -> int:
+def huffman_memory(part: CodedTensor, *, functions: bool) -> int:
     """Bytes that decoding a part takes at load beyond the tensor itself, the words of the payload apart."""
     symbols = part.codes.size * (1 if part.positions is None else 2)
-    value_bytes = part.codebooks.dtype.itemsize
+    value_bytes = part.dtype.itemsize
     memory = lanes_memory(symbols, functions=functions) + 8 * symbols
-    if len(part.codebooks) > 1 or part.size < _SMALL:
+    if part.codebook.groups > 1 or part.size < _SMALL:
         memory += _BYTES_OF_ROWS * part.codes.size
     if part.positions is None:
         return int(_FRAGMENTED * (memory + value_bytes * part.size))
@@ -68,10 +68,10 @@ def write_huffman(builder: Builder, phases: Sequence[Sequence[Piece]], *, functi
             if not piece.is_whole:
                 whole = piece.part
                 joined.setdefault(whole.name, []).append(part.name)
-                if piece.stop == whole.shape[axis_of(whole)]:
+                if piece.stop == whole.stored_shape[axis_of(whole)]:
                     finish_tensor(builder, whole, "Concat", joined.pop(whole.name), axis=axis_of(whole))
     builder.ready = None
 
 
-def _part(builder: Builder, piece: Piece) -> Part:
+def _part(builder: Builder, piece: Piece) -> CodedTensor:
     return piece.part if piece.is_whole else piece.cut(builder.name())

@@ -14,7 +14,7 @@ from math import lcm, prod
 import numpy as np
 
 from export.onnx.decoder.builder import Builder
-from export.onnx.decoder.part import Part
+from compress.representation import CodedTensor
 
 __all__ = ["MOST_PHASES", "Piece", "axis_of", "next_phase", "phases_of", "rows_of", "unit_of"]
 
@@ -32,12 +32,12 @@ class Piece:
 
     Parameters
     ----------
-    part : Part
+    part : CodedTensor
     start, stop : int
         All rows where the part is not cut.
     """
 
-    part: Part
+    part: CodedTensor
     start: int
     stop: int
 
@@ -45,47 +45,46 @@ class Piece:
     def is_whole(self) -> bool:
         return self.stop - self.start == rows_of(self.part)
 
-    def cut(self, name: str) -> Part:
+    def cut(self, name: str) -> CodedTensor:
         """The piece as a part of its own, the order of axes and the element type still to be changed."""
         part, axis = self.part, axis_of(self.part)
         row = part.size // rows_of(part)
         first, last = self.start * row, self.stop * row
-        groups = slice(None)
-        if len(part.codebooks) > 1:
-            groups = slice(first // part.group_size, -(-last // part.group_size))
+        codebook = part.codebook
+        if codebook.groups > 1:
+            codebook = codebook.of_groups(first // part.group_size, -(-last // part.group_size))
         inside, positions = slice(first, last), None
         if part.positions is not None:
             inside = slice(*(int(edge) for edge in np.searchsorted(part.positions, [first, last])))
             positions = part.positions[inside] - first
-        return replace(
-            part,
+        return CodedTensor(
             name=name,
-            shape=(*part.shape[:axis], self.stop - self.start, *part.shape[axis + 1 :]),
+            shape=(*part.stored_shape[:axis], self.stop - self.start, *part.stored_shape[axis + 1 :]),
             positions=positions,
             codes=part.codes[inside],
-            codebooks=part.codebooks[groups],
-            order=None,
-            element=None,
+            codebook=codebook,
+            element={"int4": "int8", "uint4": "uint8"}.get(part.element, part.element),
+            group_size=min(part.group_size, last - first),
         )
 
 
-def axis_of(part: Part) -> int:
+def axis_of(part: CodedTensor) -> int:
     """The axis along which a part can be cut."""
-    return next((axis for axis, length in enumerate(part.shape) if length > 1), 0)
+    return next((axis for axis, length in enumerate(part.stored_shape) if length > 1), 0)
 
 
-def rows_of(part: Part) -> int:
-    return part.shape[axis_of(part)] if part.shape else 1
+def rows_of(part: CodedTensor) -> int:
+    return part.stored_shape[axis_of(part)] if part.stored_shape else 1
 
 
 def phases_of(
-    parts: Sequence[Part], memory: Sequence[int], *, beside: int, kept: int, allowed: int, most: int
+    parts: Sequence[CodedTensor], memory: Sequence[int], *, beside: int, kept: int, allowed: int, most: int
 ) -> tuple[list[list[Piece]], int]:
     """Spread parts over as few phases as keep the memory bound, large ones cut into pieces.
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of CodedTensor
     memory : sequence of int
         Bytes that decoding each of them leaves behind.
     beside : int
@@ -127,7 +126,7 @@ def next_phase(builder: Builder, ready: str | None) -> str:
     return builder.op("Shape", builder.op("Scan", waiting, waiting, body=body, num_scan_inputs=1))
 
 
-def _evenly(parts: Sequence[Part], memory: Sequence[int], beside: int, count: int) -> list[list[Piece]]:
+def _evenly(parts: Sequence[CodedTensor], memory: Sequence[int], beside: int, count: int) -> list[list[Piece]]:
     share = (beside + sum(memory)) / count
     phases: list[list[Piece]] = [[] for _ in range(count)]
     begin = float(beside)
@@ -144,7 +143,7 @@ def _evenly(parts: Sequence[Part], memory: Sequence[int], beside: int, count: in
     return [phase for phase in phases if phase]
 
 
-def _edges(part: Part, shares: Sequence[float]) -> list[int]:
+def _edges(part: CodedTensor, shares: Sequence[float]) -> list[int]:
     """Rows at which a part is cut so that about these shares of its codes lie before; no piece is without a code."""
     rows, unit, count = rows_of(part), unit_of(part), part.codes.size
     row = part.size // rows
@@ -164,10 +163,10 @@ def _edges(part: Part, shares: Sequence[float]) -> list[int]:
     return edges
 
 
-def unit_of(part: Part) -> int:
+def unit_of(part: CodedTensor) -> int:
     """Rows that a cut must not part: codebooks serve whole numbers of them."""
     row = max(part.size // max(rows_of(part), 1), 1)
-    return lcm(row, part.group_size) // row if len(part.codebooks) > 1 else 1
+    return lcm(row, part.group_size) // row if part.codebook.groups > 1 else 1
 
 
 def _peak(phases: Sequence[Sequence[Piece]], memory: Mapping[str, int], beside: int, kept: int) -> int:
@@ -175,7 +174,7 @@ def _peak(phases: Sequence[Sequence[Piece]], memory: Mapping[str, int], beside: 
     for number, phase in enumerate(phases):
         for piece in phase:
             part, rows = piece.part, rows_of(piece.part)
-            dense = prod(part.shape) * part.codebooks.dtype.itemsize
+            dense = prod(part.stored_shape) * part.dtype.itemsize
             sums[number] += memory[part.name] * (piece.stop - piece.start) // rows
             if piece.stop < rows:
                 for later in range(number + 1, len(phases)):

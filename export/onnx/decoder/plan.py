@@ -1,7 +1,7 @@
 """How every part is coded: gaps or a code for every element, Huffman or fixed width, within a memory bound."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from export.onnx.decoder.bundle import code_bits, fixed_gaps, huffman_gaps, step
 from export.onnx.decoder.fixed import fixed_memory
 from export.onnx.decoder.huffman import huffman_memory
 from export.onnx.decoder.lanes import words_memory
-from export.onnx.decoder.part import Part
+from compress.elements import ordinals
+from compress.representation import MAX_BITS, Codebook, CodedTensor
 from export.onnx.decoder.phases import MOST_PHASES, Piece, phases_of
 from export.onnx.decoder.tables import MAX_LENGTH
 from export.onnx.decoder.words import MAX_EXACT
@@ -35,7 +36,7 @@ class Plan:
     ----------
     phases : tuple of tuple of Piece
         Parts whose codes, and gaps, are Huffman-coded; what a phase leaves behind at load is freed before the next.
-    fixed : tuple of Part
+    fixed : tuple of CodedTensor
     memory : int
         Estimated bytes of the intermediates at load, those of the largest phase.
     max_load_memory : int
@@ -45,13 +46,13 @@ class Plan:
     """
 
     phases: tuple[tuple[Piece, ...], ...]
-    fixed: tuple[Part, ...]
+    fixed: tuple[CodedTensor, ...]
     memory: int
     max_load_memory: int
     forced: tuple[str, ...]
 
     @property
-    def huffman(self) -> tuple[Part, ...]:
+    def huffman(self) -> tuple[CodedTensor, ...]:
         """The parts that `phases` decode."""
         return tuple({piece.part.name: piece.part for phase in self.phases for piece in phase}.values())
 
@@ -59,26 +60,26 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class _Option:
     kind: str
-    part: Part
+    part: CodedTensor
     bits: float
     memory: int
 
 
-def default_memory(parts: Sequence[Part]) -> int:
+def default_memory(parts: Sequence[CodedTensor]) -> int:
     """Bytes that decoding may take at load: eight times the decoded tensors, at least 16 MiB, 16 bytes for a weight.
 
     Indices are int32, whatever they look up: a tensor of bytes cannot be decoded in eight times its size.
     """
-    bytes_of_weight = [max(_MEMORY_FACTOR * part.codebooks.dtype.itemsize, _LEAST_BYTES_OF_WEIGHT) for part in parts]
+    bytes_of_weight = [max(_MEMORY_FACTOR * part.dtype.itemsize, _LEAST_BYTES_OF_WEIGHT) for part in parts]
     return max(sum(part.size * own for part, own in zip(parts, bytes_of_weight, strict=True)), _LEAST_MEMORY)
 
 
-def plan_of(parts: Sequence[Part], *, huffman: bool, functions: bool, max_load_memory: int | None) -> Plan:
+def plan_of(parts: Sequence[CodedTensor], *, huffman: bool, functions: bool, max_load_memory: int | None) -> Plan:
     """Choose the smallest form of every part, and fixed widths for as many as the memory bound demands.
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of CodedTensor
     huffman : bool
         False codes everything with fixed widths.
     functions : bool
@@ -127,17 +128,33 @@ def _price(before: _Option, after: _Option) -> float:
     return (after.bits - before.bits) / saved if saved > 0 else np.inf
 
 
-def _options(part: Part, *, huffman: bool, functions: bool) -> list[_Option]:
+def _options(part: CodedTensor, *, huffman: bool, functions: bool) -> list[_Option]:
     forms = _forms(part)
     fixed = _best([_fixed(form) for form in forms])
     return [_best([_huffman(form, functions=functions) for form in forms]), fixed] if huffman else [fixed]
 
 
-def _forms(part: Part) -> list[Part]:
-    filled = part.filled()
-    if part.codes.size == part.size and filled is not None:
-        return [filled]
+def _forms(part: CodedTensor) -> list[CodedTensor]:
+    if part.positions is None:
+        return [part]
+    filled = _filled(part)
     return [part] if filled is None else [part, filled]
+
+
+def _filled(part: CodedTensor) -> CodedTensor | None:
+    """The same tensor with a code for every element, zero being one more value; None where 256 do not suffice."""
+    values, size = part.values(), part.codebook.size
+    if size == 1 << MAX_BITS or part.positions is None:
+        return None
+    numbers = ordinals(values)
+    places = np.array([np.searchsorted(row, 0) for row in numbers])
+    widened = np.insert(values.reshape(-1), np.arange(len(values)) * size + places, values.dtype.type(0))
+    counts = part.group_counts()
+    sizes = np.diff(np.minimum(np.arange(len(values) + 1) * part.group_size, part.size))
+    codes = np.repeat(places.astype(np.uint8), sizes)
+    codes[part.positions] = part.codes + (part.codes >= np.repeat(places, counts))
+    codebook = Codebook(widened.reshape(len(values), size + 1), max(part.bits, size.bit_length()))
+    return replace(part, positions=None, codes=codes, codebook=codebook)
 
 
 def _best(options: Sequence[_Option]) -> _Option:
@@ -145,22 +162,22 @@ def _best(options: Sequence[_Option]) -> _Option:
     return min(options, key=lambda option: option.bits + (_BITS_OF_FORM if option is not options[0] else 0))
 
 
-def _huffman(part: Part, *, functions: bool) -> _Option:
+def _huffman(part: CodedTensor, *, functions: bool) -> _Option:
     counts = np.bincount(part.codes)
     present = counts[counts > 0]
     lengths = code_lengths(present, MAX_LENGTH)
     bits = float((present * lengths).sum()) + 8 * present.size
     if part.positions is not None:
-        bits += huffman_gaps(steps_of(part.positions), part.codebooks.shape[1])[1]
+        bits += huffman_gaps(steps_of(part.positions), part.codebook.size)[1]
     memory = huffman_memory(part, functions=functions)
     return _Option("huffman", part, bits, memory)
 
 
-def _fixed(part: Part) -> _Option:
-    width = code_bits(part.codebooks.shape[1], filler=False)
+def _fixed(part: CodedTensor) -> _Option:
+    width = code_bits(part.codebook.size, filler=False)
     if part.positions is None:
         memory = fixed_memory(part.size, part.size, width, gaps=False)
         return _Option("fixed", part, part.size * width, int(_FRAGMENTED * memory))
-    _, bits = fixed_gaps(steps_of(part.positions), part.codebooks.shape[1])
+    _, bits = fixed_gaps(steps_of(part.positions), part.codebook.size)
     memory = fixed_memory(part.size, part.codes.size, 2 * width, gaps=True)
     return _Option("fixed", part, bits, int(_FRAGMENTED * memory))

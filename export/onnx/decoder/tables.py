@@ -118,9 +118,10 @@ def streams_of(phases: Sequence[Sequence[Bundle]]) -> list[Streams]:
                 bundle.parts, bundle.codes, bundle.group_counts, code_choices, strict=False
             ):
                 ranks = _ranks(run, tables[choice].symbols, firsts[choice])
+                codebooks = part.values()
                 ends = np.cumsum(counts)
                 for group in np.flatnonzero(counts):
-                    row = own.row_of(part.codebooks[group], tables[choice].symbols)
+                    row = own.row_of(codebooks[group], tables[choice].symbols)
                     segment = Segment(int(counts[group]), choice, row - firsts[choice])
                     codes.append((segment, ranks[ends[group] - counts[group] : ends[group]]))
         segments, ranked = zip(*gaps, *codes, strict=True)

@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.elements import ELEMENTS
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.bundle import Bundle
-from export.onnx.decoder.part import Part
+from compress.representation import CodedTensor
 from export.onnx.decoder.tables import Segment
 
-__all__ = ["as_half", "finish_tensor", "shift_rows", "value_table", "write_halves", "write_tensors"]
+__all__ = ["as_half", "finish_tensor", "shift_rows", "value_table", "write_halves", "write_tensors", "write_zeros"]
 
 _BYTES_OF_HALVES = 64
+
+_LEAST_BITS_DECODED = 8
+"""NumPy and most operators know no four-bit integers: they are decoded as bytes, and a Cast comes last."""
 
 
 def shift_rows(builder: Builder, rows: str, runs: Sequence[Segment], *, column: bool = False) -> str:
@@ -90,22 +94,30 @@ def write_tensors(builder: Builder, bundle: Bundle, gaps: str | None, values: st
     for part, piece in zip(bundle.parts, pieces, strict=True):
         if _is_flat(part) and not column and len(pieces) > 1:
             continue
-        finish_tensor(builder, part, "Reshape", [piece, builder.ints(list(part.shape), "int64")])
+        finish_tensor(builder, part, "Reshape", [piece, builder.ints(list(part.stored_shape), "int64")])
 
 
-def finish_tensor(builder: Builder, part: Part, operator: str, inputs: Sequence[str], **attributes: Any) -> None:
+def finish_tensor(builder: Builder, part: CodedTensor, operator: str, inputs: Sequence[str], **attributes: Any) -> None:
     """Append the node that gives the elements of a part their shape; then their own order of axes and element type."""
-    from onnx import TensorProto
-
     steps: list[tuple[str, dict[str, Any]]] = [(operator, attributes)]
-    if part.order is not None:
-        steps.append(("Transpose", {"perm": list(part.order)}))
-    if part.element is not None:
-        steps.append(("Cast", {"to": TensorProto.DataType.Value(part.element)}))
+    if part.restoring_axes is not None:
+        steps.append(("Transpose", {"perm": list(part.restoring_axes)}))
+    kind = ELEMENTS[part.element]
+    if kind.bits < _LEAST_BITS_DECODED:
+        steps.append(("Cast", {"to": kind.onnx}))
     for number, (own, settings) in enumerate(steps, 1):
         out = part.name if number == len(steps) else None
         inputs = [builder.op(own, *inputs, out=out, **settings)]
 
 
-def _is_flat(part: Part) -> bool:
-    return part.order is None and part.element is None and len(part.shape) == 1
+def write_zeros(builder: Builder, part: CodedTensor) -> None:
+    """Write a tensor of which nothing is left."""
+    kind = ELEMENTS[part.element]
+    if kind.bits < _LEAST_BITS_DECODED:
+        builder.op("Cast", builder.zeros(part.shape, part.dtype), out=part.name, to=kind.onnx)
+    else:
+        builder.zeros(part.shape, part.dtype, out=part.name)
+
+
+def _is_flat(part: CodedTensor) -> bool:
+    return len(part.shape) == 1 and ELEMENTS[part.element].bits >= _LEAST_BITS_DECODED

@@ -7,7 +7,7 @@ from itertools import count, product
 from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Any
 
-from compress.onnx_file.read import nested_graphs
+from compress.graph import nested_graphs, subgraphs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -141,9 +141,7 @@ def _scope_of(home: Any, parent: _Scope | None) -> _Scope:
         own |= set(home.input)
     scope = _Scope(home, parent, own - {""}, ends if parent is None else set())
     for node in home.node:
-        for attribute in node.attribute:
-            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                scope.inner.append(_scope_of(subgraph, scope))
+        scope.inner += [_scope_of(subgraph, scope) for subgraph in subgraphs_of(node)]
     return scope
 
 

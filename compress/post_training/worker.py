@@ -1,13 +1,15 @@
-"""A process of its own in which onnxruntime loads and runs one ONNX file; run as a script, it imports nothing of ours.
+"""A process of its own in which onnxruntime loads and runs one ONNX file.
 
-    python onnx_worker.py feeds MODEL FEEDS.npz       find random inputs that the model takes
-    python onnx_worker.py run MODEL FEEDS.npz OUT.npz load it, run every feed, keep the outputs
-    python onnx_worker.py digest MODEL                SHA-256 of every output of a model without inputs
-    python onnx_worker.py vary MODEL FEEDS.npz BASE.npz OTHER.npz [together]
-                                                      weights are inputs: what the outputs lose when one of them
-                                                      (or all of them together) is the other one
-    python onnx_worker.py means MODEL FEEDS.npz AXES.json OUT.npz
-                                                      mean of every output over all axes but the one told
+    python -m compress.post_training.worker VERB ARGUMENTS
+
+    feeds MODEL FEEDS.npz         find random inputs that the model takes
+    run MODEL FEEDS.npz OUT.npz   load it, run every feed, keep the outputs
+    digest MODEL                  SHA-256 of every output of a model without inputs
+    vary MODEL FEEDS.npz BASE.npz OTHER.npz [together]
+                                  weights are inputs: what the outputs lose when one of them (or all of them together)
+                                  is the other one
+    means MODEL FEEDS.npz AXES.json OUT.npz
+                                  mean of every output over all axes but the one told
 
 Prints one JSON object. Feeds are stored as "number/input"; outputs as "number/output".
 """
@@ -17,14 +19,22 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.errors import first_line
+from compress.post_training.output_error import output_error
+
 _SIZES = (64, 32, 128, 256, 224, 512, 16, 8, 640, 1)
+"""For an open axis, one after the other until the model takes one: powers of two first, then what images have."""
+
 _FEEDS = 4
+"""Random inputs: enough to tell layers apart, few enough for a slow model."""
+
 _TYPES = {
     "float": np.float32,
     "float16": np.float16,
@@ -97,7 +107,7 @@ def feeds(model: str, out: str) -> dict[str, Any]:
             for feed in chosen:
                 session.run(None, feed)
         except Exception as error:  # noqa: BLE001 - the runtime raises many kinds; the last one is reported
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             continue
         arrays = {f"{number}/{name}": array for number, feed in enumerate(chosen) for name, array in feed.items()}
         np.savez(out, allow_pickle=False, **arrays)
@@ -150,34 +160,28 @@ def digest(model: str) -> dict[str, Any]:
     return found
 
 
-def _largest(array: Any) -> float:
-    """Largest magnitude of an array of floats; 0 where there is none."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or not array.size:
-        return 0.0
-    return max(float(np.abs(array).max()), float(np.finfo(np.float32).tiny))
-
-
 def vary(model: str, stored: str, base: str, other: str, together: str = "") -> dict[str, Any]:
     session = _load(model)
+    names = [value.name for value in session.get_outputs()]
     feeds_of_model = _read_feeds(stored)
     with np.load(base, allow_pickle=False) as archive:
         weights = {name: archive[name] for name in archive.files}
-    wanted = [session.run(None, {**feed, **weights}) for feed in feeds_of_model]
-    scales = [max(_largest(array) for array in arrays) for arrays in zip(*wanted, strict=True)]
+
+    def outputs(changed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        results = [session.run(None, {**feed, **weights, **changed}) for feed in feeds_of_model]
+        return {
+            f"{number}/{name}": array
+            for number, arrays in enumerate(results)
+            for name, array in zip(names, arrays, strict=True)
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f"
+        }
+
+    wanted = outputs({})
     losses: dict[str, dict[str, float]] = {}
     with np.load(other, allow_pickle=False) as archive:
         trials = {"": archive.files} if together else {name: [name] for name in archive.files}
-        for label, names in trials.items():
-            changed = {**weights, **{name: archive[name] for name in names}}
-            worst = square = 0.0
-            for feed, expected in zip(feeds_of_model, wanted, strict=True):
-                found = session.run(None, {**feed, **changed})
-                for one, two, scale in zip(expected, found, scales, strict=True):
-                    if scale:
-                        differences = (two.astype(np.float64) - one.astype(np.float64)) / scale
-                        worst = max(worst, float(np.abs(differences).max()))
-                        square += float(np.mean(differences**2))
-            losses[label] = {"worst": worst, "square": square / len(feeds_of_model)}
+        for label, changing in trials.items():
+            losses[label] = asdict(output_error(wanted, outputs({name: archive[name] for name in changing})))
     return losses
 
 

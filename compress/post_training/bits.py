@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from compress.errors import CompressError
 from compress.observer import Observer
-from compress.onnx_file.find import find_weights
-from compress.post_training import OnnxSettings, SharedTensor, Weight, lift, share_tensor
+from compress.onnx_file.find import Weight, find_weights
+from compress.onnx_file.lift import lift
+from compress.onnx_file.read import OnnxFile
 from compress.post_training.allocate import upgrade_path
-from compress.post_training.sharing import array_of, coded_bits
-from deep_compress.jobs.onnx_probe import vary_weights
+from compress.post_training.coding import Coded, code_tensor, coded_bits
+from compress.post_training.probe import vary_weights
+from compress.post_training.settings import PostTraining
 
 __all__ = ["LEFT", "choose_bits"]
 
@@ -23,9 +25,17 @@ LEFT = 0
 """In place of bits: every width of this tensor spoils the outputs more than is allowed."""
 
 _LEAST_BITS = 2
+"""One bit is hardly ever worth trying: two values a tensor."""
+
 _SAMPLE = 1 << 18
+"""Elements by which the size and error of a width are told: their entropy is known to a hundredth of a bit then."""
+
 _BYTES_OF_DECODER = 3200
+"""About what the decoder's nodes take in an ONNX file."""
+
 _TINY = float(np.finfo(np.float64).tiny)
+_TIE_BREAK = 1e-6
+"""Bytes a bit, so that of two widths that take the same, the narrower one counts as smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +46,30 @@ class _Candidate:
 
 
 def choose_bits(
-    model: Any,
+    file: OnnxFile,
     weights: Sequence[Weight],
-    settings: OnnxSettings,
+    settings: PostTraining,
     *,
     bytes_before: int,
     feeds: Path,
     folder: Path,
-    share: Callable[[Weight, int], SharedTensor | None],
+    code: Callable[[Weight, int], Coded | None],
     observer: Observer,
 ) -> dict[str, int]:
     """Bits of every float tensor under the settings' total size or output error.
 
     Parameters
     ----------
-    model : ModelProto
+    file : OnnxFile
         Not changed.
     weights : sequence of Weight
-        Of `model`.
-    settings : OnnxSettings
+        Of `file`.
+    settings : PostTraining
     bytes_before : int
+        Of the file with dense weights, less what writing it anew saves beside them.
     feeds, folder : Path
         Inputs to measure on; a place for files in between.
-    share : callable
+    code : callable
         Codes a weight with so many bits.
     observer : Observer
 
@@ -73,11 +84,10 @@ def choose_bits(
         The size cannot be kept.
     """
     widths = [*range(min(_LEAST_BITS, settings.bits), settings.bits + 1), LEFT]
-    chosen = [weight for weight in weights if weight.element in ("FLOAT", "FLOAT16")]
-    probe = _Probe(model, chosen, feeds, folder)
-    rough = {weight.label: share(weight, widths[0]) for weight in chosen}
-    losses = probe.one_by_one((label, shared.dense()) for label, shared in rough.items() if shared is not None)
-    del rough
+    chosen = [weight for weight in weights if weight.element.name in ("float32", "float16")]
+    probe = _Probe(file, chosen, feeds, folder)
+    rough = ((weight.label, code(weight, widths[0])) for weight in chosen)
+    losses = probe.one_by_one((label, coded.tensor.dense()) for label, coded in rough if coded is not None)
     observer.progress("sensitivity", 1, 1)
     # What no input reaches (a branch that was not taken) would look free to spoil: it keeps the settings' bits.
     reached = [weight for weight in chosen if losses.get(weight.label, 0.0) > 0]
@@ -96,7 +106,7 @@ def choose_bits(
         best = fitting[-1]
     else:
         assert settings.max_error is not None
-        best = _smallest_within(path, reached, widths, settings.max_error, share, probe, observer)
+        best = _smallest_within(path, reached, widths, settings.max_error, code, probe, observer)
     return {weight.label: widths[index] for weight, index in zip(reached, best, strict=True)}
 
 
@@ -105,7 +115,7 @@ def _smallest_within(
     weights: Sequence[Weight],
     widths: Sequence[int],
     max_error: float,
-    share: Callable[[Weight, int], SharedTensor | None],
+    code: Callable[[Weight, int], Coded | None],
     probe: "_Probe",
     observer: Observer,
 ) -> tuple[int, ...]:
@@ -113,8 +123,8 @@ def _smallest_within(
 
     def error(choice: tuple[int, ...]) -> float:
         chosen = zip(weights, choice, strict=True)
-        shared = ((weight.label, share(weight, widths[index])) for weight, index in chosen if widths[index] != LEFT)
-        return probe.together((label, own.dense()) for label, own in shared if own is not None)
+        coded = ((weight.label, code(weight, widths[index])) for weight, index in chosen if widths[index] != LEFT)
+        return probe.together((label, own.tensor.dense()) for label, own in coded if own is not None)
 
     low, high = -1, len(path) - 1
     total = max(1, high.bit_length()) + 1
@@ -131,9 +141,9 @@ def _smallest_within(
     return path[high][0]
 
 
-def _candidate(weight: Weight, widths: Sequence[int], settings: OnnxSettings) -> _Candidate:
+def _candidate(weight: Weight, widths: Sequence[int], settings: PostTraining) -> _Candidate:
     """Bytes and squared error of a weight at every width, on an even sample of its elements."""
-    flat = array_of(weight).reshape(-1)
+    flat = weight.array().reshape(-1)
     stride = -(-flat.size // _SAMPLE)
     sample = np.ascontiguousarray(flat[::stride])
     sizes: list[float] = []
@@ -143,32 +153,39 @@ def _candidate(weight: Weight, widths: Sequence[int], settings: OnnxSettings) ->
             sizes.append(max(float(weight.dense_bytes), sizes[-1]) + 1.0)
             errors.append(0.0)
             continue
-        shared = share_tensor(sample, bits=bits, sparsity=settings.sparsity, keep_zeros=settings.keep_zeros)
-        assert shared is not None
-        size = min(coded_bits(shared) * flat.size / sample.size / 8, float(weight.dense_bytes))
-        sizes.append(size + (1e-6 * bits))
-        errors.append(float(np.mean((shared.dense().astype(np.float64) - sample.astype(np.float64)) ** 2)))
+        coded = code_tensor(
+            sample,
+            element=weight.element.name,
+            bits=bits,
+            rounding=settings.rounding,
+            sparsity=settings.sparsity,
+            keep_zeros=settings.keep_zeros,
+        )
+        assert coded is not None
+        size = min(coded_bits(coded.tensor) * flat.size / sample.size / 8, float(weight.dense_bytes))
+        sizes.append(size + _TIE_BREAK * bits)
+        errors.append(float(np.mean((coded.tensor.dense().astype(np.float64) - sample.astype(np.float64)) ** 2)))
     return _Candidate(weight, np.maximum.accumulate(np.array(sizes)), np.array(errors))
 
 
 class _Probe:
     """The model with its weights as inputs: one session, in a process of its own, serves any weights."""
 
-    def __init__(self, model: Any, weights: Sequence[Weight], feeds: Path, folder: Path) -> None:
+    def __init__(self, file: OnnxFile, weights: Sequence[Weight], feeds: Path, folder: Path) -> None:
         import onnx
 
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
+        copy = file.copy()
         labels = {weight.label for weight in weights}
         own = [weight for weight in find_weights(copy)[0] if weight.label in labels]
         kinds = [(weight.tensor.data_type, weight.shape) for weight in own]
-        self._names = dict(zip([weight.label for weight in own], lift(copy, own), strict=True))
+        self._names = dict(zip([weight.label for weight in own], lift(copy.model, own), strict=True))
         for name, (kind, shape) in zip(self._names.values(), kinds, strict=True):
-            copy.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, shape))
+            copy.model.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, shape))
+        copy.move_in_()
         self._feeds, self._folder = feeds, folder
         self._model, self._base = folder / "weights-as-inputs.onnx", folder / "base.npz"
-        self._model.write_bytes(copy.SerializeToString())
-        self._save(self._base, ((weight.label, array_of(weight)) for weight in weights))
+        self._model.write_bytes(copy.model.SerializeToString())
+        self._save(self._base, ((weight.label, weight.array()) for weight in weights))
 
     def one_by_one(self, arrays: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, float]:
         """Mean squared output error by label, each weight changed alone."""

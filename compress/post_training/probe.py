@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.errors import CompressError, UsageError
+from compress.errors import CompressError, UsageError, first_line
+from compress.post_training.output_error import OutputError
 
 __all__ = [
-    "Loss",
-    "OutputError",
     "Probe",
-    "compare_outputs",
     "digests_of",
     "means_of",
     "random_feeds",
@@ -27,7 +25,8 @@ __all__ = [
     "vary_weights",
 ]
 
-_WORKER = Path(__file__).with_name("onnx_worker.py")
+_HOME = str(Path(__file__).resolve().parents[2])
+"""Where our packages are, installed or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +41,6 @@ class Probe:
     load_peak_bytes: int
     run_s: float | None
     outputs: Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Largest difference of an output, and the mean of the squares, as fractions of its largest magnitude."""
-
-    worst: float
-    square: float
-
-
-@dataclass(frozen=True, slots=True)
-class OutputError:
-    """Differences as a fraction of the largest magnitude that their output has in any feed.
-
-    Parameters
-    ----------
-    worst : float
-        Over all elements of all outputs.
-    mean : float
-        The output whose elements differ most on average.
-    """
-
-    worst: float
-    mean: float
 
 
 def random_feeds(model: Path, out: Path) -> None:
@@ -99,7 +74,7 @@ def read_feeds(calibration: Path, model: Any, out: Path) -> None:
         with np.load(calibration, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError) as error:
-        raise CompressError(f"{calibration}: cannot be read as .npz ({str(error).splitlines()[0]})") from error
+        raise CompressError(f"{calibration}: cannot be read as .npz ({first_line(error)})") from error
     if set(arrays) != set(ranks):
         raise UsageError(f"calibration: found arrays {sorted(arrays)}, allowed the inputs {sorted(ranks)}")
     stacked = {name: array.ndim == ranks[name] + 1 for name, array in arrays.items()}
@@ -141,31 +116,7 @@ def digests_of(model: Path) -> dict[str, str]:
     return {str(name): str(value) for name, value in _call("digest", model).items()}
 
 
-def compare_outputs(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> OutputError:
-    """How far `found` is from `wanted`; infinite where shapes, names or the places of NaN and infinity differ."""
-    if wanted.keys() != found.keys():
-        return OutputError(np.inf, np.inf)
-    largest: dict[str, float] = {}
-    for key, array in wanted.items():
-        finite = array[np.isfinite(array)]
-        name = key.split("/", 1)[1]
-        largest[name] = max(largest.get(name, 0.0), float(np.abs(finite.astype(np.float64)).max(initial=0.0)))
-    worst = mean = 0.0
-    for key, array in wanted.items():
-        if array.shape != found[key].shape:
-            return OutputError(np.inf, np.inf)
-        expected, actual = array.astype(np.float64), found[key].astype(np.float64)
-        finite = np.isfinite(expected)
-        if (finite != np.isfinite(actual)).any():
-            return OutputError(np.inf, np.inf)
-        if finite.any():
-            scale = max(largest[key.split("/", 1)[1]], float(np.finfo(np.float32).tiny))
-            differences = np.abs(actual[finite] - expected[finite]) / scale
-            worst, mean = max(worst, float(differences.max())), max(mean, float(differences.mean()))
-    return OutputError(worst, mean)
-
-
-def vary_weights(model: Path, feeds: Path, base: Path, other: Path, *, together: bool = False) -> dict[str, Loss]:
+def vary_weights(model: Path, feeds: Path, base: Path, other: Path, *, together: bool = False) -> dict[str, OutputError]:
     """What the outputs of a model whose weights are inputs lose when `other` takes a weight's place.
 
     Parameters
@@ -177,7 +128,7 @@ def vary_weights(model: Path, feeds: Path, base: Path, other: Path, *, together:
         All of `other` at once, under the key "", instead of one after the other.
     """
     answer = _call("vary", model, feeds, base, other, *(["together"] if together else []))
-    return {name: Loss(**loss) for name, loss in answer.items()}
+    return {name: OutputError(**loss) for name, loss in answer.items()}
 
 
 def means_of(model: Path, feeds: Path, axes: Mapping[str, int], folder: Path) -> dict[str, NDArray[np.float32]]:
@@ -190,11 +141,12 @@ def means_of(model: Path, feeds: Path, axes: Mapping[str, int], folder: Path) ->
 
 
 def _call(verb: str, *arguments: Path | str) -> dict[str, Any]:
+    paths = (_HOME, os.environ.get("PYTHONPATH"))
     done = subprocess.run(
-        [sys.executable, str(_WORKER), verb, *map(str, arguments)],
+        [sys.executable, "-m", "compress.post_training.worker", verb, *map(str, arguments)],
         capture_output=True,
         text=True,
-        env=dict(os.environ, OMP_NUM_THREADS="1"),
+        env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(filter(None, paths))),
         check=False,
     )
     if done.returncode:
