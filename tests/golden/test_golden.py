@@ -8,6 +8,10 @@ import pytest
 from make import MODELS
 from reference import decode, dictionary
 
+import compress.packed
+from compress.coding import CODERS
+from compress.coding.bits import BitReader, BitWriter
+from compress.coding.blobs import write_blob
 from compress.coding.dictionary import DICTIONARY
 from compress.packed.container import account, dumps, load, loads
 from compress.representation import CompressedModel, CompressedTensor
@@ -74,3 +78,17 @@ def test_the_golden_files_use_every_part_of_the_format() -> None:
 
 def test_the_dictionary_is_the_specifications() -> None:
     assert dictionary() == DICTIONARY
+
+
+def test_the_numbers_of_coders_and_of_methods_of_byte_strings_are_the_specifications() -> None:
+    page = (Path(compress.packed.__file__).parent / "FORMAT.md").read_text("utf-8")
+    numbers = {name: coder.number for name, coder in CODERS.items()}
+    assert numbers == {"huffman": 0, "fixed-width": 1, "constant": 2}
+    assert list(numbers.values()) == list(range(len(CODERS)))
+    assert "| coder: 0 Huffman, 1 fixed width, 2 constant |" in page
+    assert "| method: 0 raw, 1 Deflate, 2 LZMA2 |" in page
+    beyond_the_reach_of_deflate = 2 * np.random.default_rng(0).bytes(1 << 15 | 1)
+    for method, content in enumerate((b"DCZ", DICTIONARY[:200], beyond_the_reach_of_deflate)):
+        out = BitWriter()
+        write_blob(out, content)
+        assert BitReader(out.to_bytes()).read_golomb(0, "method") == method
