@@ -16,12 +16,13 @@ from compress.errors import CorruptFileError
 __all__ = ["MAX_EXPANSION", "MAX_UNPACKED_BYTES", "read_blob", "write_blob"]
 
 MAX_UNPACKED_BYTES = 1 << 24
-"""Longest byte string that may be packed; a longer one stands as it is."""
+"""Longest byte string that may be packed; a longer one stands as it is. It bounds what unpacking may allocate."""
 
 MAX_EXPANSION = 256
-"""Most bytes that one packed byte may stand for."""
+"""Most bytes that one packed byte may stand for, so that memory stays in proportion to the file."""
 
 _LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20, "lc": 3, "lp": 0, "pb": 2}]
+"""The preset says how hard to search; all that a decoder must know is spelled out (FORMAT.md, section 3)."""
 
 
 @dataclass(frozen=True, slots=True)
