@@ -107,7 +107,36 @@ def _zoo() -> CompressedModel:
     return CompressedModel(graph, tuple(tensors), {"recipe": "seed=0 sparsity=0.98 bits=2"})
 
 
+def _constants() -> CompressedModel:
+    """Constants among the parameters, however they are stored; of no elements, only an empty field tells one apart."""
+    initializers = [
+        TensorProto(name="raw", dims=[1], data_type=TensorProto.FLOAT, raw_data=b"\0\0\x80?"),
+        TensorProto(name="weight", dims=[2, 3], data_type=TensorProto.FLOAT),
+        TensorProto(name="listed", dims=[1], data_type=TensorProto.FLOAT, float_data=[0.5]),
+        TensorProto(name="shape", dims=[2], data_type=TensorProto.INT64, int64_data=[-1, 6]),
+        TensorProto(name="no constant", dims=[0], data_type=TensorProto.FLOAT),
+        TensorProto(name="no parameter", dims=[0], data_type=TensorProto.FLOAT, raw_data=b""),
+        TensorProto(name="bias", dims=[3], data_type=TensorProto.FLOAT),
+    ]
+    nodes = [helper.make_node("Reshape", ["weight", "shape"], ["flat"], "reshape")]
+    result = helper.make_tensor_value_info("flat", TensorProto.FLOAT, [1, 6])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [], [result], initializers),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    mask = np.array([[1, 0, 1], [0, 1, 0]], dtype=bool)
+    tensors = (
+        coded("weight", mask, np.array([0, 1, 1]), [-1.0, 0.5], 1),
+        DenseTensor("no constant", np.zeros((0,), dtype=np.float32)),
+        DenseTensor("bias", np.array([0.25, -0.5, 3.0], dtype=np.float32)),
+    )
+    return CompressedModel(Graph(None, model.SerializeToString(deterministic=True)), tensors, {})
+
+
 _NUMBERS = {"channels": (2, 3), "classes": (1, 100), "size": (24, 64), "width": (1, 8)}
+"""None of them a default, every size a multiple of 8."""
+
 _RATES = (0.000001, 0.25)
 
 
@@ -135,7 +164,7 @@ def skeleton_hash(spelling: str) -> str:
     return hashlib.sha256(graph_of_zoo(spelling).skeleton).hexdigest()
 
 
-MODELS = {"hand": _hand, "edges": _edges, "lanes": _lanes, "zoo": _zoo}
+MODELS = {"hand": _hand, "edges": _edges, "lanes": _lanes, "zoo": _zoo, "constants": _constants}
 
 
 def main() -> None:

@@ -170,6 +170,12 @@ def _coded(bits: Bits, size: int, code_models: list[Any], gap_models: list[Any])
     return {"bits": width, "centroids": centroids, "codes": codes, "places": places}
 
 
+def _is_parameter(initializer: TensorProto) -> bool:
+    """Section 7.1."""
+    has_data = initializer.float_data or initializer.HasField("raw_data") or initializer.data_location == 1
+    return initializer.data_type == 1 and not has_data
+
+
 def zoo_options() -> dict[str, dict[str, tuple[str, str]]]:
     """The first table of section 10: family → option → the values it takes, and its default."""
     section = _FORMAT[_FORMAT.index("## 10 ") :]
@@ -255,6 +261,8 @@ def decode(data: bytes) -> dict[str, Any]:
     gap_models: list[Any] = []
     exponent_models: list[Any] = []
     for parameter in onnx.load_model_from_string(graph).graph.initializer:
+        if not _is_parameter(parameter):
+            continue
         size = prod(parameter.dims)
         if bits.u(1):
             tensors[parameter.name] = _coded(bits, size, code_models, gap_models)
