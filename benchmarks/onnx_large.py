@@ -20,15 +20,15 @@ import numpy as np
 
 from bench.worker import memory_bytes
 from benchmarks import keep
-from compress.post_training import OnnxSettings
+from compress.post_training.settings import PostTraining
 
 __all__ = ["main"]
 
 _WIDTHS = (5000, 1000, 5000, 1000, 5000, 1000)
 _WAYS = (
-    ("--bits 6", OnnxSettings()),
-    ("--bits 6 --max-error 0.2", OnnxSettings(max_error=0.2)),
-    ("--bits 6 --target-size 16000000", OnnxSettings(target_size=16_000_000)),
+    ("--bits 6", PostTraining()),
+    ("--bits 6 --max-error 0.2", PostTraining(max_error=0.2)),
+    ("--bits 6 --target-size 16000000", PostTraining(target_size=16_000_000)),
 )
 
 
@@ -50,9 +50,9 @@ def _write(path: Path) -> None:
     save_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
 
 
-def _inside(source: Path, out: Path, settings: OnnxSettings) -> None:
+def _inside(source: Path, out: Path, settings: PostTraining) -> None:
     """Compress, and print the bytes, seconds and peak memory of this process."""
-    from deep_compress.jobs.onnx_model import compress_onnx
+    from deep_compress.jobs.onnx import compress_onnx
 
     begin = time.perf_counter()
     report = compress_onnx(source, out, settings)

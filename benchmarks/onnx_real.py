@@ -223,15 +223,16 @@ def answers_of(model: Path, network: Network) -> list[Any]:
 
 
 def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, Any]:
-    from compress.post_training import OnnxSettings
-    from deep_compress.jobs.onnx_model import compress_onnx
+    from compress.post_training.settings import PostTraining
+    from deep_compress.jobs.onnx import compress_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data.npz", Path(folder) / "out.onnx"
         np.savez(data, allow_pickle=False, **network.feeds())
-        report = compress_onnx(path, out, OnnxSettings(bits=bits), calibration=data)
-        keeping = OnnxSettings(bits=bits, short_names=False)
-        named = compress_onnx(path, Path(folder) / "named.onnx", keeping, calibration=data)
+        report = compress_onnx(path, out, PostTraining(bits=bits), calibration=data)
+        keep_names = {"names": "keep"}
+        place = Path(folder) / "named.onnx"
+        named = compress_onnx(path, place, PostTraining(bits=bits), options=keep_names, calibration=data)
         before, after = answers_of(path, network), answers_of(out, network)
         first = {key: np.asarray(array[0]) for key, array in network.feeds().items()}
         inference = inference_ns({"before": path, "after": out}, first, _CALLS)

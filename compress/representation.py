@@ -38,6 +38,10 @@ MAX_SIZE = 2**31 - 1
 
 
 def _frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """A copy that nobody can change; an array that is one already is taken as it is."""
+    own = array.base is None and not array.flags.writeable and array.flags.c_contiguous
+    if own and array.dtype == dtype:
+        return array
     copy = np.array(array, dtype=dtype, order="C", copy=True)
     copy.flags.writeable = False
     return copy
@@ -180,7 +184,7 @@ class CodedTensor:
 
     name: str
     shape: tuple[int, ...]
-    positions: NDArray[np.int32] | None
+    positions: NDArray[np.integer] | None
     codes: NDArray[np.uint8]
     codebook: Codebook | Grid
     element: str = "float32"
@@ -191,10 +195,10 @@ class CodedTensor:
         natural = tuple(range(len(self.shape)))
         object.__setattr__(self, "axes", self.axes or natural)
         object.__setattr__(self, "group_size", self.group_size or max(self.size, 1))
-        object.__setattr__(self, "codes", _frozen(self.codes, np.uint8))
+        object.__setattr__(self, "codes", _frozen(np.asarray(self.codes), np.uint8))
         if self.positions is not None:
             full = len(self.positions) == self.size
-            object.__setattr__(self, "positions", None if full else _frozen(self.positions, np.int32))
+            object.__setattr__(self, "positions", None if full else _frozen(np.asarray(self.positions), np.int32))
         self._check()
 
     def _check(self) -> None:
@@ -300,7 +304,7 @@ class CodedTensor:
         """What every code of every group stands for: [groups, k], of the element type."""
         return self.codebook.values(self.dtype)
 
-    def places(self) -> NDArray[np.int32]:
+    def places(self) -> NDArray[np.integer]:
         """Position of every survivor: int32 [nnz], those of all elements written out too."""
         return np.arange(self.size, dtype=np.int32) if self.positions is None else self.positions
 
@@ -461,4 +465,6 @@ def csr_of(tensor: CodedTensor) -> CsrCodes:
     rows, columns = matrix_shape(tensor.stored_shape)
     positions = tensor.places()
     indptr = np.searchsorted(positions, np.arange(rows + 1, dtype=np.int64) * columns)
-    return CsrCodes((rows, columns), indptr, (positions % max(columns, 1)).astype(np.int32), tensor.codes)
+    return CsrCodes(
+        (rows, columns), indptr, (positions % max(columns, 1)).astype(np.int32), tensor.codes.astype(np.uint8)
+    )

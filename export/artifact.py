@@ -18,6 +18,8 @@ class Artifact:
         What a user should know about them, a line each.
     forced : tuple of str
         Tensors that were written in another form than the smallest one, to keep a bound.
+    max_load_memory : int
+        Bytes that decoding was allowed at load beyond what loading the dense file takes; 0 where nothing is decoded.
     decoder : callable or None
         Gives an ONNX model without inputs whose outputs are the coded tensors as the file decodes them, in the order
         of the model; None where the file decodes nothing.
@@ -26,4 +28,5 @@ class Artifact:
     files: Mapping[str, bytes]
     remarks: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
+    max_load_memory: int = 0
     decoder: Callable[[], bytes] | None = None

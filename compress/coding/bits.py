@@ -11,7 +11,10 @@ MAX_PACKED_WIDTH = 25
 """Widest field of `pack` and `unpack`: with any offset within a byte it lies within four bytes."""
 
 _CHUNK = 1 << 16
+"""Fields packed or unpacked at once, so that temporaries take half a MiB each, whatever the size of the array."""
+
 _MAX_ZEROS = 40
+"""Of a Golomb code (FORMAT.md, section 2): numbers to 2**41 suffice for any size, and no file asks for a huge one."""
 
 
 def packed_size(bit_count: int) -> int:

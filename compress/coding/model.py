@@ -38,12 +38,14 @@ class Model(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Coder:
     """A way to code a stream of symbols.
 
     Parameters
     ----------
+    number : int
+        What a packed file calls it, for ever (FORMAT.md, section 5.1); a new coder takes the next one.
     summary : str
         One line for people who choose.
     fit : callable
@@ -53,6 +55,7 @@ class Coder:
         A reader and the name of the stream → the model that `Model.write` wrote.
     """
 
+    number: int
     summary: str
     fit: Callable[[NDArray[np.int64]], Model | None]
     read: Callable[[BitReader, str], Model]

@@ -13,6 +13,8 @@ from compress.errors import CorruptFileError
 
 __all__ = ["Choice", "StreamModels"]
 
+_NAME_OF_NUMBER = {coder.number: name for name, coder in CODERS.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -87,7 +89,7 @@ class StreamModels:
         out.write_golomb(choice.back, 0)
         if choice.back == 0:
             out.write(choice.tag, self._tag_bits)
-            out.write_golomb(list(CODERS).index(choice.coder), 0)
+            out.write_golomb(CODERS[choice.coder].number, 0)
             choice.model.write(out)
 
     def write(self, out: BitWriter, choice: Choice) -> None:
@@ -112,9 +114,9 @@ class StreamModels:
             return Choice(known.coder, known.model, known.tag, back)
         tag = reader.read(self._tag_bits, thing)
         number = reader.read_golomb(0, f"{thing}, coder")
-        if number >= len(CODERS):
-            raise CorruptFileError(f"{thing}, coder: found {number}, allowed 0 to {len(CODERS) - 1}")
-        name = list(CODERS)[number]
+        name = _NAME_OF_NUMBER.get(number)
+        if name is None:
+            raise CorruptFileError(f"{thing}, coder: found {number}, allowed 0 to {max(_NAME_OF_NUMBER)}")
         choice = Choice(name, CODERS[name].read(reader, thing), tag, 0)
         self._known.append(choice)
         return choice

@@ -1,4 +1,4 @@
-"""An ONNX model as the bytes of its files: one, or beside it one of external data where a message would be too large."""
+"""An ONNX model as the bytes of its files: one, and one of external data where that would be too large."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

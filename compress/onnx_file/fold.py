@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compress.errors import UnsupportedError
+from compress.errors import UnsupportedError, first_line
+from compress.graph import subgraphs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -65,11 +66,10 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
 def _read(node: "onnx.NodeProto") -> Iterator[str]:
     """Names that a node reads, those that its subgraphs take from outside among them."""
     yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            for inner in graph.node:
-                yield from _read(inner)
-            yield from (value.name for value in graph.output)
+    for graph in subgraphs_of(node):
+        for inner in graph.node:
+            yield from _read(inner)
+        yield from (value.name for value in graph.output)
 
 
 def _called(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]") -> "list[onnx.FunctionProto]":
@@ -82,9 +82,8 @@ def _called(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]") -> "list[on
             if key == (node.domain, node.op_type) and key not in names:
                 names.add(key)
                 open_nodes += function.node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                open_nodes += graph.node
+        for graph in subgraphs_of(node):
+            open_nodes += graph.node
     return [function for function in model.functions if (function.domain, function.name) in names]
 
 
@@ -109,7 +108,7 @@ def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: li
         session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
         results = session.run(names, {})
     except Exception as error:  # onnxruntime raises a type of its own for every status
-        raise UnsupportedError(f"graph: its constants cannot be computed ({str(error).splitlines()[0]})") from error
+        raise UnsupportedError(f"graph: its constants cannot be computed ({first_line(error)})") from error
     for name, result in zip(names, results, strict=True):
         if not isinstance(result, np.ndarray):
             raise UnsupportedError(f"{name}: found a constant that is a {type(result).__name__}, allowed a tensor")

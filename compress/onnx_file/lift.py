@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from compress.onnx_file.find import Weight
 from compress.graph import all_graphs, nested_graphs, subgraphs_of
+from compress.onnx_file.find import Weight
 
 if TYPE_CHECKING:
     import onnx

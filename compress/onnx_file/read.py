@@ -21,7 +21,7 @@ _MIN_OPSET = 11
 """The first operator set with all operators of the decoder (CumSum, ScatterElements)."""
 
 _LEAST_MAPPED = 1 << 10
-"""Bytes of external data from which on they stay in their file, to be read piece by piece: smaller ones are moved in."""
+"""Bytes of external data from which on they stay in their file, to be read as they are used: smaller ones move in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,9 @@ class OnnxFile:
         place, offset, _ = _external(self.path, tensor)
         shape = tuple(tensor.dims)
         if kind.bits >= 8:
-            return np.memmap(place, kind.dtype.newbyteorder("<"), "r", offset, shape).astype(kind.dtype, copy=False)
+            mapped: NDArray[Any] = np.memmap(place, kind.dtype.newbyteorder("<"), "r", offset, shape)
+            native: NDArray[Any] = mapped.astype(kind.dtype, copy=False)
+            return native
         packed = np.memmap(place, np.uint8, "r", offset, ((prod(shape) + 1) // 2,))
         nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[: prod(shape)]
         unused = np.uint8(8 - kind.bits)

@@ -2,22 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-__all__ = ["FileAccount", "StreamAccount", "TensorAccount", "entropy_bits"]
-
-
-def entropy_bits(symbols: NDArray[np.uint8]) -> float:
-    """Order-0 entropy of a whole stream in bits: what no coder that takes symbols one by one can go below.
-
-    >>> entropy_bits(np.array([0, 1, 1, 0], dtype=np.uint8))
-    4.0
-    """
-    counts = np.bincount(symbols)
-    counts = counts[counts > 0]
-    # Adding 0.0 makes the -0.0 of a single symbol a plain zero.
-    return float(counts @ -np.log2(counts / symbols.size)) + 0.0
+__all__ = ["FileAccount", "StreamAccount", "TensorAccount"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

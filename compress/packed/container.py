@@ -13,9 +13,9 @@ from compress.files import write_whole
 from compress.graph import Graph, graph_of_zoo
 from compress.packed.account import FileAccount
 from compress.packed.tensors import TensorReader, TensorWriter, fits_version_1
-from compress.representation import CompressedModel
+from compress.representation import CompressedModel, DenseTensor, Tensor
 
-__all__ = ["MAGIC", "VERSIONS", "account", "dumps", "load", "loads", "save"]
+__all__ = ["MAGIC", "VERSIONS", "account", "check_round_trip", "dumps", "load", "loads", "save"]
 
 MAGIC = b"DCZ"
 VERSIONS = (1, 2)
@@ -106,6 +106,31 @@ def dumps(model: CompressedModel) -> bytes:
         if missing <= 0:
             return padded
         padding += -(-missing // _CELLS_PER_BYTE)
+
+
+def check_round_trip(content: bytes, model: CompressedModel) -> CompressedModel:
+    """The model that a packed file gives, which must be the one that was packed, bit for bit.
+
+    Raises
+    ------
+    CompressError
+        It is another one.
+    """
+    found = loads(content)
+    for ours, theirs in zip(model.tensors, found.tensors, strict=True):
+        if _arrays(ours) != _arrays(theirs):
+            raise CompressError(f"{ours.name}: the packed file gives other arrays than were packed; this is a defect")
+    if found.graph != model.graph or found.provenance != model.provenance:
+        raise CompressError("the packed file gives another graph or provenance than was packed; this is a defect")
+    return found
+
+
+def _arrays(tensor: Tensor) -> tuple[object, ...]:
+    told = tensor.name, tensor.shape, tensor.element
+    if isinstance(tensor, DenseTensor):
+        return *told, tensor.array.tobytes()
+    arrays = (tensor.places(), tensor.codes, tensor.values())
+    return *told, tensor.axes, tensor.group_size, tensor.bits, *(array.tobytes() for array in arrays)
 
 
 def _framed(body: BitWriter, padding: int, version: int) -> bytes:

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.coding.bits import BitReader, BitWriter
+from compress.coding.entropy import entropy_bits
 from compress.coding.floats import read_centroids, read_floats, write_centroids, write_floats
 from compress.coding.model import ALPHABET
 from compress.coding.streams import Choice, StreamModels
 from compress.elements import ELEMENTS, Element, ordinals
 from compress.errors import CorruptFileError
-from compress.packed.account import StreamAccount, TensorAccount, entropy_bits
+from compress.packed.account import StreamAccount, TensorAccount
 from compress.packed.meaning import Layout, exact, read_codebook, read_layout, write_codebook, write_layout
 from compress.packed.places import complement, gap_counts, gap_symbols, positions_of_gaps
 from compress.representation import MAX_SIZE, Codebook, CodedTensor, DenseTensor, Grid, Tensor
@@ -189,7 +190,8 @@ class TensorReader:
         if int(symbols.max()) >> kind.bits:
             raise CorruptFileError(f"{name}: found {symbols.max()}, allowed {kind.bits} bits")
         unused = 8 - kind.bits
-        return (symbols << np.uint8(unused)).view(kind.dtype) >> kind.dtype.type(unused)
+        values: NDArray[Any] = (symbols << np.uint8(unused)).view(kind.dtype) >> kind.dtype.type(unused)
+        return values
 
     def _read_coded(self, name: str, shape: tuple[int, ...], kind: Element) -> tuple[CodedTensor, TensorAccount]:
         reader, size = self._reader, prod(shape)
@@ -278,7 +280,7 @@ class TensorReader:
             table_bits=table_bits,
             lane_bits=lane_bits,
             payload_bits=self._lap() - lane_bits,
-            entropy_bits=entropy_bits(symbols),
+            entropy_bits=entropy_bits(np.bincount(symbols)),
         )
 
 

@@ -1,1 +1,1 @@
-"""Compression without retraining: settings, bits and rounding of every tensor, biases corrected, what it costs measured."""
+"""Compression without retraining: bits and rounding of every tensor, biases corrected, the cost measured."""

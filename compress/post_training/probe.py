@@ -116,7 +116,9 @@ def digests_of(model: Path) -> dict[str, str]:
     return {str(name): str(value) for name, value in _call("digest", model).items()}
 
 
-def vary_weights(model: Path, feeds: Path, base: Path, other: Path, *, together: bool = False) -> dict[str, OutputError]:
+def vary_weights(
+    model: Path, feeds: Path, base: Path, other: Path, *, together: bool = False
+) -> dict[str, OutputError]:
     """What the outputs of a model whose weights are inputs lose when `other` takes a weight's place.
 
     Parameters

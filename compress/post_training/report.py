@@ -70,6 +70,8 @@ class OnnxReport:
     load_s, load_peak_bytes, run_s : pair
         Of the original and of what was written, in onnxruntime on one core; peak beyond the runtime's own. Of a target
         that is no ONNX file, of the dense ONNX file that it stands for.
+    max_load_memory : int
+        Bytes that decoding was allowed beyond what loading the original takes; 0 where nothing is decoded at load.
     notes : tuple of str
     """
 
@@ -85,6 +87,7 @@ class OnnxReport:
     load_s: tuple[float, float]
     load_peak_bytes: tuple[int, int]
     run_s: tuple[float | None, float | None]
+    max_load_memory: int
     notes: tuple[str, ...]
 
     @property

@@ -16,7 +16,7 @@ from compress.share.k_means import assign, cluster
 __all__ = ["ROUNDINGS", "Rounding"]
 
 _SAMPLE = 1 << 20
-"""Values from which k-means finds its centroids: a million place 256 of them to within a thousandth of their distance."""
+"""Values from which k-means finds its centroids: a million place 256 to a thousandth of their distance."""
 
 _CHUNK = 1 << 20
 
@@ -40,19 +40,15 @@ class Rounding:
     fit: Fit
 
 
-def _k_means(
-    groups: Sequence[NDArray[np.float32]], bits: int, element: Element
-) -> tuple[Codebook, NDArray[np.uint8]]:
-    """At most 2**bits shared values for every group, the sum of squared distances least (Han et al. 2016, section 3)."""
+def _k_means(groups: Sequence[NDArray[np.float32]], bits: int, element: Element) -> tuple[Codebook, NDArray[np.uint8]]:
+    """At most 2**bits shared values a group, with the least sum of squared distances (Han et al. 2016, section 3)."""
     found = [_centroids(values, bits, element) for values in groups]
     widest = max((centroids.size for centroids in found), default=0)
     rows = np.zeros((len(groups), widest), element.dtype)
     for row, centroids in zip(rows, found, strict=True):
         if centroids.size:
             row[:] = np.append(centroids, np.full(widest - centroids.size, centroids[-1], element.dtype))
-    codes = [
-        _assign(values, centroids.astype(np.float32)) for values, centroids in zip(groups, found, strict=True)
-    ]
+    codes = [_assign(values, centroids.astype(np.float32)) for values, centroids in zip(groups, found, strict=True)]
     return Codebook(rows, bits), np.concatenate(codes)
 
 
@@ -72,7 +68,8 @@ def _centroids(values: NDArray[np.float32], bits: int, element: Element) -> NDAr
             counts += np.bincount(codes, minlength=centroids.size)
         centroids = np.where(counts > 0, sums / np.maximum(counts, 1), centroids).astype(np.float32)
     rounded = halved_unnoticed(centroids) if element.name == "float32" else centroids
-    return np.unique(rounded.astype(element.dtype)) + element.dtype.type(0)  # of two zeros, only 0.0 is left
+    own: NDArray[Any] = np.unique(rounded.astype(element.dtype)) + element.dtype.type(0)  # no zero is negative
+    return own
 
 
 def _assign(values: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -7,19 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compress.post_training.rounding import ROUNDINGS
 from compress.sizes import parse_size
 from deep_compress.commands.common import Json, Quiet, table_console
+from deep_compress.jobs.back_ends import BACK_ENDS
 
 if TYPE_CHECKING:
     from compress.post_training.report import OnnxReport
 
 __all__ = ["onnx"]
 
+_SUFFIXES = ", ".join(sorted({back_end.suffixes[0] for back_end in BACK_ENDS.values()}))
+
 
 def onnx(
     source: Annotated[Path, typer.Argument(metavar="IN", help="an ONNX file", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="the ONNX file to write", metavar="OUT", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help=f"the file to write: {_SUFFIXES}", metavar="OUT", show_default=False),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help=", ".join(BACK_ENDS), metavar="NAME", show_default="by the suffix of OUT"),
+    ] = None,
     bits: Annotated[int, typer.Option(help="at most 2**N shared values a tensor, 1 to 8", metavar="N")] = 6,
+    rounding: Annotated[
+        str, typer.Option(help=", ".join(f"{key}: {own.summary}" for key, own in ROUNDINGS.items()), metavar="NAME")
+    ] = "k-means",
     sparsity: Annotated[
         float, typer.Option(help="fraction of every tensor to prune, smallest magnitudes first", metavar="S")
     ] = 0.0,
@@ -55,16 +69,23 @@ def onnx(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Share and code the weights of any ONNX file; stock runtimes load what comes out.
+    """Code the weights of any ONNX file, without training; stock runtimes load what comes out.
 
-    Example: compress onnx model.onnx -o small.onnx --bits 6
+    By its suffix, OUT is an ONNX file that decodes itself at load, a packed file (.dcz) from which compress export
+    writes every other kind, C (.c), or dense weights (.safetensors).
+
+    Examples:
+
+    compress onnx model.onnx -o small.onnx --bits 6
+    compress onnx model.onnx -o model.dcz
     """
-    from compress.post_training.settings import OnnxSettings
+    from compress.post_training.settings import PostTraining
     from deep_compress.console import Reporter
-    from deep_compress.jobs import onnx_model
+    from deep_compress.jobs import onnx as job
 
-    settings = OnnxSettings(
+    settings = PostTraining(
         bits=bits,
+        rounding=rounding,
         sparsity=sparsity,
         keep_zeros=keep_zeros,
         lossless=lossless,
@@ -72,12 +93,18 @@ def onnx(
         max_error=max_error,
         target_size=None if target_size is None else parse_size(target_size, "target-size"),
         bias_correction=bias_correction,
-        functions=functions,
-        max_load_memory=None if max_load_memory is None else parse_size(max_load_memory, "max-load-memory"),
-        short_names=short_names,
     )
+    options: dict[str, object] = {}
+    if not functions:
+        options["functions"] = False
+    if max_load_memory is not None:
+        options["max_load_memory"] = max_load_memory
+    if not short_names:
+        options["names"] = "keep"
     with Reporter(quiet=quiet) as watching:
-        report = onnx_model.compress_onnx(source, out, settings, calibration=calibration, observer=watching)
+        report = job.compress_onnx(
+            source, out, settings, target=target, options=options, calibration=calibration, observer=watching
+        )
     if as_json:
         print(json.dumps(asdict(report), indent=1))
     elif not quiet:
@@ -99,7 +126,7 @@ def _print(report: "OnnxReport") -> None:
             row.label,
             ", ".join(row.operators),
             "×".join(map(str, row.shape)),
-            row.element.lower(),
+            row.element,
             f"{coding} ({row.reason})" if row.reason else coding,
             f"{row.zeros:.1%}" if row.zeros else "",
             f"{row.dense_bytes:,}",
@@ -110,13 +137,13 @@ def _print(report: "OnnxReport") -> None:
     mega = 1 << 20
     error = f"worst {report.worst_error:.2e}, mean {report.mean_error:.2e} of the largest output value"
     memory = f"{report.load_peak_bytes[0] / mega:.1f} → {report.load_peak_bytes[1] / mega:.1f} MiB"
-    allowed = f"allowed for decoding: {report.max_load_memory / mega:.1f}"
+    allowed = f" (allowed for decoding: {report.max_load_memory / mega:.1f})" if report.max_load_memory else ""
     seconds = f"{report.load_s[0] * 1e3:.0f} → {report.load_s[1] * 1e3:.0f} ms"
     small = (
         f"small tensors left: {report.small_tensors}, {report.small_bytes:,} bytes"
         " (fewer than 256 elements, or vectors of fewer than 4,096)"
     )
     lines = [small] if report.small_tensors else []
-    lines += [f"output error: {error}, on {report.error_on}", f"load: {seconds}, peak memory {memory} ({allowed})"]
+    lines += [f"output error: {error}, on {report.error_on}", f"load: {seconds}, peak memory {memory}{allowed}"]
     for line in [*lines, *(f"note: {note}" for note in report.notes)]:
         console.print(line, markup=False)

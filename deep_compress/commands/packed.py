@@ -49,16 +49,11 @@ def unpack(
     ],
 ) -> None:
     """Decode a packed file into dense weights (.safetensors) or a dense network (.onnx)."""
-    from compress.files import write_whole
-    from compress.training.checkpoint import dump_weights
     from deep_compress import jobs
 
-    suffix = known_name("out", out.suffix, (".safetensors", ".onnx"))
-    model = jobs.load_file(file)
-    if suffix == ".onnx":
-        write_whole(out, TARGETS["onnx-dense"].dumps(model, stem=out.stem)[".onnx"])
-    else:
-        write_whole(out, dump_weights(model.weights()))
+    target = {".safetensors": "safetensors", ".onnx": "onnx-dense"}
+    suffix = known_name("out", out.suffix, tuple(target))
+    jobs.export_file(file, target[suffix], out, {})
 
 
 def _target_option(target: str, name: str, *, metavar: str | None = None, default: str) -> Any:

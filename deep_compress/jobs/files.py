@@ -1,7 +1,7 @@
 """Jobs on a file that is there already: load, export, evaluate, verify."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,20 @@ from compress.names import known_name
 from compress.observer import Observer, Silent
 from compress.packed import container
 from compress.representation import CompressedModel
-from compress.sizes import parse_size
-from export import TARGETS
+from deep_compress.jobs.back_ends import back_end_of, option_values
+from export import TARGETS, Artifact
 
-__all__ = ["Exported", "evaluate_file", "export_file", "load_file", "onnx_input_shape", "read_file", "verify_file"]
+__all__ = [
+    "Exported",
+    "evaluate_file",
+    "export_file",
+    "load_file",
+    "load_model",
+    "onnx_input_shape",
+    "read_file",
+    "verify_file",
+    "write_artifact",
+]
 
 _SILENT = Silent()
 
@@ -52,13 +62,35 @@ class Exported:
     remarks: tuple[str, ...]
 
 
+def load_model(path: Path) -> CompressedModel:
+    """The network in a packed file, or in any ONNX file: what does not depend on its input is computed, nothing coded.
+
+    Raises
+    ------
+    CompressError
+        The file cannot be read, or is none of the two.
+    """
+    if path.suffix != ".onnx":
+        return load_file(path)
+    from compress.front_ends.onnx_file import dense_model_of
+    from compress.onnx_file.fold import fold
+    from compress.onnx_file.read import OnnxFile, read_onnx
+
+    file = read_onnx(path)
+    file.move_in_()
+    try:
+        return dense_model_of(OnnxFile(fold(file.model), path, file.size))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from error
+
+
 def export_file(source: Path, target: str, destination: Path, options: Mapping[str, object]) -> Exported:
-    """Write a packed file, or for some targets any ONNX file, in the form of a target.
+    """Write a packed file, or for targets that need no codes any ONNX file, in the form of a target.
 
     Parameters
     ----------
     source : Path
-        A .dcz file; an .onnx file where the target takes one, also one that decodes itself.
+        A .dcz file; an .onnx file where the target codes nothing, also one that decodes itself.
     target : str
         Key in TARGETS.
     destination : Path
@@ -77,56 +109,26 @@ def export_file(source: Path, target: str, destination: Path, options: Mapping[s
         is written then.
     """
     known_name("target", target, TARGETS)
-    chosen = TARGETS[target]
-    values = {name: _option(target, name, value) for name, value in options.items()}
-    if not destination.suffix:
-        destination = destination.with_suffix(chosen.suffixes[0])
-    if destination.suffix != chosen.suffixes[0]:
-        raise UsageError(f"out: found suffix {destination.suffix!r}, allowed {chosen.suffixes[0]} for target {target}")
-    remarks: tuple[str, ...] = ()
-    if source.suffix == ".onnx":
-        if chosen.proto is None:
-            raise UsageError(
-                f"{source}: found an ONNX file, allowed a packed one (.dcz) for target {target}; "
-                f"'compress onnx {source} -o {destination}' codes the weights of any ONNX file"
-            )
-        files = _from_onnx(source, chosen.proto, destination.stem, values)
-    else:
-        model = load_file(source)
-        files, remarks = chosen.dumps(model, stem=destination.stem, **values), chosen.remarks(model, **values)
-    written = {destination.with_suffix(suffix): content for suffix, content in files.items()}
-    write_together(written)
-    return Exported(tuple(written), remarks)
-
-
-def _from_onnx(
-    source: Path, write: Callable[..., Mapping[str, bytes]], stem: str, options: Mapping[str, object]
-) -> Mapping[str, bytes]:
-    from compress.onnx_file.read import read_onnx
-    from deep_compress.jobs.plain import fold
-
-    model, _ = read_onnx(source)
+    values = option_values(target, options)
+    _, destination = back_end_of(destination, target)
+    if source.suffix == ".onnx" and TARGETS[target].coded:
+        raise UsageError(
+            f"{source}: found an ONNX file, allowed a packed one (.dcz) for target {target}; "
+            f"'compress onnx {source} -o {destination}' codes the weights of any ONNX file"
+        )
+    model = load_model(source)
     try:
-        return write(fold(model), stem=stem, **options)
+        artifact = TARGETS[target].write(model, stem=destination.stem, **values)
     except UnsupportedError as error:
         raise UnsupportedError(f"{source}: {error}") from error
+    return Exported(write_artifact(artifact, destination), artifact.remarks)
 
 
-def _option(target: str, name: str, value: object) -> object:
-    """The value of a target's option, read where it is text."""
-    options = TARGETS[target].options
-    shown = name.replace("_", "-")
-    if name not in options:
-        allowed = ", ".join(option.replace("_", "-") for option in options) or "none"
-        raise UsageError(f"option {shown}: not one of target {target}, allowed {allowed}")
-    if not isinstance(value, str):
-        return value
-    option = options[name]
-    if option.kind is int:
-        return parse_size(value, shown)
-    if option.kind is bool:
-        return known_name(shown, value, ("yes", "no")) == "yes"
-    return known_name(shown, value, option.choices)
+def write_artifact(artifact: Artifact, destination: Path) -> tuple[Path, ...]:
+    """Write all files of an artifact, or none; their paths, `destination` first."""
+    written = {destination.with_suffix(suffix): content for suffix, content in artifact.files.items()}
+    write_together(written)
+    return tuple(written)
 
 
 def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer: Observer = _SILENT) -> Accuracy:
@@ -143,7 +145,7 @@ def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer:
         network = path
         if path.suffix == ".dcz":
             network = Path(folder) / f"{path.stem}.onnx"
-            network.write_bytes(TARGETS["onnx-dense"].dumps(load_file(path))[".onnx"])
+            write_artifact(TARGETS["onnx-dense"].write(load_file(path), stem=path.stem), network)
         shape = onnx_input_shape(network, named=path)
         dataset = load_dataset(data, data_dir)
         inputs = normalise(dataset, dataset.test.images, shape)
@@ -191,5 +193,5 @@ def verify_file(path: Path) -> int:
     model = load_file(path)
     if container.dumps(model) != content:
         raise CorruptFileError(f"{path}: packing its content again gives other bytes, allowed only what dumps writes")
-    TARGETS["onnx-dense"].dumps(model)
+    TARGETS["onnx-dense"].write(model)
     return len(content)

@@ -21,9 +21,8 @@ from compress.observer import Observer, Silent
 from compress.packed import container
 from compress.recipe.recipe import Recipe
 from compress.report.layers import coding_bytes, layer_rows, rows_as_json
-from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from compress.training.checkpoint import dump_weights
-from deep_compress.jobs.files import load_file
+from deep_compress.jobs.files import read_file
 from deep_compress.jobs.prepare import prepare
 from deep_compress.jobs.run_targets import check_targets, write_targets
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from compress.front_ends.compression import Compression
 
-__all__ = ["RUNS", "RunResult", "run", "same_model"]
+__all__ = ["RUNS", "RunResult", "run"]
 
 RUNS = Path("runs")
 """Where runs go that are not told another place."""
@@ -116,8 +115,7 @@ def run(
         packed = time.perf_counter()
         content = container.dumps(compression.model)
         (stage / "model.dcz").write_bytes(content)
-        reloaded = load_file(stage / "model.dcz")
-        same_model(reloaded, compression.model)
+        reloaded = container.check_round_trip(read_file(stage / "model.dcz"), compression.model)
         stages = {"load data": loaded - start, **{record.stage: record.seconds for record in compression.stages}}
         stages["pack and read back"] = time.perf_counter() - packed
         exported = time.perf_counter()
@@ -149,23 +147,6 @@ def _where(device: "torch.device") -> str:
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     return f"torch {torch.__version__} on {name}, {torch.get_num_threads()} threads"
-
-
-def same_model(found: CompressedModel, packed: CompressedModel) -> None:
-    """Raise `CompressError` unless both hold the very same arrays."""
-    for ours, theirs in zip(packed.tensors, found.tensors, strict=True):
-        if _arrays(ours) != _arrays(theirs):
-            raise CompressError(f"{ours.name}: the packed file gives other arrays than were packed; this is a defect")
-    if found.graph != packed.graph or found.provenance != packed.provenance:
-        raise CompressError("the packed file gives another graph or provenance than was packed; this is a defect")
-
-
-def _arrays(tensor: CodedTensor | DenseTensor) -> tuple[Any, ...]:
-    told = tensor.name, tensor.shape, tensor.element
-    if isinstance(tensor, DenseTensor):
-        return *told, tensor.array.tobytes()
-    arrays = (tensor.places(), tensor.codes, tensor.values())
-    return *told, tensor.axes, tensor.group_size, tensor.bits, *(array.tobytes() for array in arrays)
 
 
 def _write_dense(stage: Path, graph: Graph, weights: Mapping[str, NDArray[np.float32]]) -> None:

@@ -23,9 +23,9 @@ from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
 from compress.files import write_whole
 from compress.observer import Observer, Silent
+from compress.onnx_file.fold import fold
 from deep_compress.jobs.files import load_file
 from deep_compress.jobs.full_run import RUNS
-from deep_compress.jobs.plain import fold
 from export import TARGETS
 
 __all__ = ["bench_energy", "bench_latency", "bench_layers", "bench_report", "bench_size", "newest_run"]

@@ -1,6 +1,6 @@
 """What a run writes beside its packed file: the targets that were asked for, and why one of them was not written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from compress.errors import UnsupportedError, UsageError
 from compress.names import known_name
 from compress.observer import Observer
 from compress.representation import CompressedModel
-from export import TARGETS
+from export import TARGETS, Artifact
 
 __all__ = ["DEFAULT_TARGETS", "check_targets", "write_targets"]
 
@@ -56,23 +56,25 @@ def write_targets(
     """
     found: dict[str, Any] = {}
     for name in names or DEFAULT_TARGETS:
-        files, remarks = _written(model, name, asked=names is not None)
-        for suffix, content in files.items():
+        artifact = _artifact(model, name, asked=names is not None)
+        for suffix, content in artifact.files.items():
             (directory / f"{_MODEL}{suffix}").write_bytes(content)
-        for remark in remarks:
+        for remark in artifact.remarks:
             observer.note(f"export {name}", remark)
-        found[name] = {"files": [f"{_MODEL}{suffix}" for suffix in files], "remarks": list(remarks)}
+        files = [f"{_MODEL}{suffix}" for suffix in artifact.files]
+        found[name] = {"files": files, "remarks": list(artifact.remarks)}
     return found
 
 
-def _written(model: CompressedModel, name: str, *, asked: bool) -> tuple[Mapping[str, bytes], tuple[str, ...]]:
+def _artifact(model: CompressedModel, name: str, *, asked: bool) -> Artifact:
     target = TARGETS[name]
     kept = sum(tensor.nnz for tensor in model.coded)
     if name == "c" and not asked and kept > _LARGE:
-        return {}, (f"not written: {kept:,} weights are left, more than {_LARGE:,}; --targets onnx,c writes it",)
+        left = f"{kept:,} weights are left, more than {_LARGE:,}"
+        return Artifact(files={}, remarks=(f"not written: {left}; --targets onnx,c writes it",))
     try:
-        return target.dumps(model, stem=_MODEL), target.remarks(model)
+        return target.write(model, stem=_MODEL)
     except UnsupportedError as error:
         if ".onnx" in target.suffixes:
             raise
-        return {}, (f"not written: {error}",)
+        return Artifact(files={}, remarks=(f"not written: {error}",))

@@ -27,9 +27,7 @@ UNROLL = ("none", "some", "full")
 """Values of the option `unroll`."""
 
 
-def write(
-    model: CompressedModel, *, stem: str = "model", weights: str = "float", unroll: str = "some"
-) -> Artifact:
+def write(model: CompressedModel, *, stem: str = "model", weights: str = "float", unroll: str = "some") -> Artifact:
     """Write a compressed model as C.
 
     Parameters

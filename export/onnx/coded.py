@@ -87,12 +87,13 @@ def _write(
         files=files,
         remarks=remarks_on(plan, shorter_by, sum(map(len, files.values()))),
         forced=plan.forced,
+        max_load_memory=plan.max_load_memory,
         decoder=partial(_decoder_alone, files[".onnx"], wanted, decoder_nodes),
     )
 
 
 def plan_of_model(model: CompressedModel, *, functions: bool = True, max_load_memory: int | None = None) -> Plan:
-    """What `write` does with every tensor at these options, and which of them get fixed widths for the memory's sake."""
+    """What `write` does with every tensor at these options, and which get fixed widths for the memory's sake."""
     return plan_of(model.coded, huffman=True, functions=functions, max_load_memory=max_load_memory)
 
 

@@ -13,8 +13,10 @@ from onnx import TensorProto, helper
 from onnx_models import GENERATOR, decoded, normal, perceptron, write
 
 from compress.errors import CompressError
-from compress.post_training import OnnxSettings
-from deep_compress.jobs import onnx_model
+from compress.post_training.settings import PostTraining
+from deep_compress.jobs import onnx as onnx_job
+
+KEEP = {"names": "keep"}
 
 
 def test_the_command_writes_a_smaller_file_and_tells_what_became_of_it(
@@ -58,7 +60,7 @@ def test_the_table_names_every_tensor(command: Callable[..., subprocess.Complete
 def test_every_granularity_is_written_and_finer_is_nearer(granularity: str, tmp_path: Path) -> None:
     stored = {"first": normal(64, 128) * np.geomspace(1, 100, 128, dtype=np.float32)}
     source = perceptron(tmp_path / "in.onnx", stored=stored)
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(bits=3, granularity=granularity))
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(bits=3, granularity=granularity))
     rms = {row.label: row.rms_error for row in report.tensors}["first"]
     assert (rms < 0.2) == (granularity != "per-tensor")
 
@@ -67,8 +69,8 @@ def test_a_clustered_and_pruned_file_is_coded_without_loss(tmp_path: Path) -> No
     weights = np.float32([-0.5, 0.25, 0.75])[GENERATOR.integers(0, 3, (64, 128))]
     weights[GENERATOR.random(weights.shape) < 0.8] = 0
     source = perceptron(tmp_path / "in.onnx", stored={"first": weights, "second": np.sign(normal(128, 64))})
-    for settings in (OnnxSettings(short_names=False), OnnxSettings(lossless=True, short_names=False)):
-        report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings)
+    for settings in (PostTraining(), PostTraining(lossless=True)):
+        report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", settings, options=KEEP)
         assert {row.how for row in report.tensors} == {"lossless"}
         assert report.worst_error <= 1e-6
         assert decoded(tmp_path / "out.onnx", ["first"])["first"].tobytes() == weights.tobytes()
@@ -77,7 +79,7 @@ def test_a_clustered_and_pruned_file_is_coded_without_loss(tmp_path: Path) -> No
 
 def test_lossless_leaves_what_has_too_many_values(tmp_path: Path) -> None:
     source = perceptron(tmp_path / "in.onnx", stored={"second": np.sign(normal(128, 64))})
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(lossless=True))
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(lossless=True))
     assert {row.label: (row.how, row.reason) for row in report.tensors} == {
         "first": ("left", "more than 256 distinct values"),
         "second": ("lossless", ""),
@@ -86,8 +88,8 @@ def test_lossless_leaves_what_has_too_many_values(tmp_path: Path) -> None:
 
 def test_half_precision_stays_half_precision(tmp_path: Path) -> None:
     source = perceptron(tmp_path / "in.onnx", np.float16, kind=TensorProto.FLOAT16)
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(bits=4))
-    assert {row.element for row in report.tensors} == {"FLOAT16"}
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(bits=4))
+    assert {row.element for row in report.tensors} == {"float16"}
     assert report.ratio < 0.45
     onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
 
@@ -98,8 +100,8 @@ def test_bfloat16_weights_are_shared(tmp_path: Path) -> None:
         helper.make_node("MatMul", ["x", "f"], ["y"]),
     ]
     source = write(tmp_path / "in.onnx", nodes, {"w": normal(64, 128, dtype=ml_dtypes.bfloat16)})
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(bits=4))
-    assert [(row.element, row.how) for row in report.tensors] == [("BFLOAT16", "shared")]
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(bits=4))
+    assert [(row.element, row.how) for row in report.tensors] == [("bfloat16", "shared")]
     assert report.ratio < 0.5
 
 
@@ -111,8 +113,8 @@ def test_quantised_integers_are_coded_without_loss(tmp_path: Path) -> None:
     ]
     stored = {"w": quantised, "scale": np.array(0.02, np.float32), "zero": np.array(0, np.int8)}
     source = write(tmp_path / "in.onnx", nodes, stored)
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(short_names=False))
-    assert [(row.element, row.how) for row in report.tensors] == [("INT8", "lossless")]
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(), options=KEEP)
+    assert [(row.element, row.how) for row in report.tensors] == [("int8", "lossless")]
     assert report.worst_error <= 1e-6
     assert report.ratio < 0.75
     assert decoded(tmp_path / "out.onnx", ["w"])["w"].tobytes() == quantised.tobytes()
@@ -126,8 +128,8 @@ def test_four_bit_integers_are_coded_without_loss(tmp_path: Path) -> None:
     ]
     stored = {"w": quantised, "scale": np.array(0.1, np.float32), "zero": np.array(8, ml_dtypes.uint4)}
     source = write(tmp_path / "in.onnx", nodes, stored, opset=21)
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
-    assert [(row.element, row.how) for row in report.tensors] == [("UINT4", "lossless")]
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
+    assert [(row.element, row.how) for row in report.tensors] == [("uint4", "lossless")]
     assert report.worst_error <= 1e-6
     assert report.ratio < 0.8
 
@@ -154,7 +156,7 @@ def test_recurrent_convolutional_and_embedding_weights_are_shared(tmp_path: Path
         "pick": np.int64([1, 2, 3, 4, 5, 6, 7, 8, 9]),
     }
     source = write(tmp_path / "in.onnx", nodes, stored, shape=[1, 64], out_shape=[9, 128])
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(bits=4, granularity="per-group:16"))
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(bits=4, granularity="per-group:16"))
     read_by = {row.operators[0] for row in report.tensors if row.how == "shared"}
     assert read_by >= {"ConvTranspose", "LSTM", "Gather"}
 
@@ -163,9 +165,9 @@ def test_external_data_come_along(tmp_path: Path) -> None:
     source = perceptron(tmp_path / "in.onnx")
     model = onnx.load_model(str(source))
     onnx.save_model(model, str(source), save_as_external_data=True, location="weights.bin", size_threshold=100)
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
     assert report.bytes_before == source.stat().st_size + (tmp_path / "weights.bin").stat().st_size
     assert report.ratio < 0.3
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(CompressError, match=r"in\.onnx: external data weights\.bin cannot be read \(No such file"):
-        onnx_model.compress_onnx(source, tmp_path / "other.onnx", OnnxSettings())
+        onnx_job.compress_onnx(source, tmp_path / "other.onnx", PostTraining())

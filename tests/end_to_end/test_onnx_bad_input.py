@@ -11,8 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import normal, perceptron, write
 
 from compress.errors import CompressError, CorruptFileError, UnsupportedError, UsageError, WeightsError
-from compress.post_training import OnnxSettings
-from deep_compress.jobs import onnx_model
+from compress.post_training.settings import PostTraining
+from deep_compress.jobs import onnx as onnx_job
 
 
 def test_a_mistake_is_one_line_and_an_exit_code(
@@ -38,7 +38,7 @@ def test_external_data_outside_the_directory_are_refused(location: str, tmp_path
     tensor.external_data.add(key="location", value=location)
     source.write_bytes(model.SerializeToString())
     with pytest.raises(CorruptFileError) as caught:
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
     assert str(caught.value) == f"{source}: found external data at {location!r}, allowed below the model's directory"
 
 
@@ -77,7 +77,7 @@ def test_an_unfit_file_is_refused_and_nothing_written(
 ) -> None:
     source = broken(tmp_path / "in.onnx", kind)
     with pytest.raises(error) as caught:
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
     assert str(caught.value).startswith(f"{source}: {message}")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out.onnx").exists()
@@ -86,37 +86,37 @@ def test_an_unfit_file_is_refused_and_nothing_written(
 def test_nan_is_named_with_its_place(tmp_path: Path) -> None:
     source = broken(tmp_path / "in.onnx", "nan")
     with pytest.raises(WeightsError, match=r"^first: found NaN or infinity at element 130, allowed finite weights$"):
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
 
 
 def test_a_model_without_weights_is_told(tmp_path: Path) -> None:
     source = write(tmp_path / "in.onnx", [helper.make_node("Relu", ["x"], ["y"])], {})
     with pytest.raises(CompressError) as caught:
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
     assert str(caught.value) == f"{source}: found no weights of 256 elements or more, allowed a model with some"
 
 
 def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
     source = perceptron(tmp_path / "in.onnx")
     with pytest.raises(UsageError, match=r"^out: found the input file .*in\.onnx, allowed another one$"):
-        onnx_model.compress_onnx(source, source, OnnxSettings())
+        onnx_job.compress_onnx(source, source, PostTraining())
 
 
 def test_calibration_of_other_inputs_is_refused(tmp_path: Path) -> None:
     source = perceptron(tmp_path / "in.onnx")
     np.savez(tmp_path / "data.npz", z=np.zeros((1, 64), np.float32))
     with pytest.raises(UsageError, match=r"^calibration: found arrays \['z'\], allowed the inputs \['x'\]$"):
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(), calibration=tmp_path / "data.npz")
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(), calibration=tmp_path / "data.npz")
 
 
 def test_a_file_that_decodes_to_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = perceptron(tmp_path / "in.onnx")
-    right = onnx_model.digests_of
+    right = onnx_job.digests_of
     monkeypatch.setattr(
-        onnx_model,
+        onnx_job,
         "digests_of",
         lambda path: {name: found[::-1] for name, found in right(path).items()},
     )
     with pytest.raises(CompressError, match=r"out\.onnx: decodes to other weights than were coded \(first, second\)"):
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings())
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining())
     assert not (tmp_path / "out.onnx").exists()

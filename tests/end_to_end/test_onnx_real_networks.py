@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.onnx_real import NETWORKS, answers_of, find_network
-from compress.post_training import OnnxSettings
-from deep_compress.jobs.onnx_model import compress_onnx
+from compress.post_training.settings import PostTraining
+from deep_compress.jobs.onnx import compress_onnx
 
 # With all names kept, the share of the file that is graph sets how far a ratio can fall.
 RATIOS_WITH_NAMES = {"silero-vad": 0.23, "basic-pitch": 0.52}
@@ -20,12 +20,12 @@ def test_a_real_network_shrinks_and_answers_nearly_as_before(name: str, tmp_path
         pytest.skip(f"{network.package} is not installed (pip install --no-deps {network.package.replace('_', '-')})")
     if source.stat().st_size > 1 << 24:
         pytest.skip(f"{source.stat().st_size} bytes take long; python -m benchmarks.onnx_real measures it")
-    report = compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(bits=8))
+    report = compress_onnx(source, tmp_path / "out.onnx", PostTraining(bits=8))
     assert report.bytes_after == (tmp_path / "out.onnx").stat().st_size
-    six_bits = compress_onnx(source, tmp_path / "six.onnx", OnnxSettings())
+    six_bits = compress_onnx(source, tmp_path / "six.onnx", PostTraining())
     assert six_bits.bytes_after < report.bytes_after < report.bytes_before
     assert six_bits.ratio <= 0.19
-    named = compress_onnx(source, tmp_path / "named.onnx", OnnxSettings(short_names=False))
+    named = compress_onnx(source, tmp_path / "named.onnx", PostTraining(), options={"names": "keep"})
     assert six_bits.ratio < named.ratio < RATIOS_WITH_NAMES.get(name, 0.1905)
     assert named.worst_error == six_bits.worst_error
     assert answers_of(tmp_path / "named.onnx", network) == answers_of(tmp_path / "six.onnx", network)

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 from onnx_models import calibration, normal, perceptron, write
 
 from compress.errors import CompressError
-from compress.post_training import OnnxSettings
-from deep_compress.jobs import onnx_model
+from compress.post_training.settings import PostTraining
+from deep_compress.jobs import onnx as onnx_job
 
 FEED = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)
 
@@ -70,19 +70,19 @@ def test_the_decoder_is_checked_under_its_new_names(functions: bool, tmp_path: P
     for name, number in (("starts", 0), ("ends", 128), ("axes", 1)):
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.int64([number]), name))
     onnx.save_model(model, str(source))
-    for short_names in (False, True):
-        settings = OnnxSettings(functions=functions, short_names=short_names)
-        report = onnx_model.compress_onnx(source, tmp_path / f"{short_names}.onnx", settings)
+    for names in ("keep", "short"):
+        options = {"functions": functions, "names": names}
+        report = onnx_job.compress_onnx(source, tmp_path / f"{names}.onnx", PostTraining(), options=options)
         assert {row.label: row.how for row in report.tensors} == {"first": "shared", "second": "lossless"}
-        assert bool(onnx.load_model(str(tmp_path / f"{short_names}.onnx")).functions) == functions
-    assert outputs(tmp_path / "True.onnx") == outputs(tmp_path / "False.onnx")
+        assert bool(onnx.load_model(str(tmp_path / f"{names}.onnx")).functions) == functions
+    assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "keep.onnx")
 
 
 def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
     source, data = perceptron(tmp_path / "in.onnx"), calibration(tmp_path / "data.npz")
-    for name, short_names in (("long.onnx", False), ("short.onnx", True)):
-        settings = OnnxSettings(bits=2, short_names=short_names)
-        report = onnx_model.compress_onnx(source, tmp_path / name, settings, calibration=data)
+    for name, names in (("long.onnx", "keep"), ("short.onnx", "short")):
+        settings, options = PostTraining(bits=2), {"names": names}
+        report = onnx_job.compress_onnx(source, tmp_path / name, settings, options=options, calibration=data)
         assert report.notes == ("1 biases were corrected",)
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")
 
@@ -90,9 +90,10 @@ def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
 def test_the_bytes_of_names_are_left_to_the_weights_under_a_target_size(tmp_path: Path) -> None:
     source = chain(tmp_path / "in.onnx", 200)
     with pytest.raises(CompressError, match=r"^target-size: found \d+ bytes at 2 bits, allowed 20000$"):
-        onnx_model.compress_onnx(source, tmp_path / "out.onnx", OnnxSettings(target_size=20_000, short_names=False))
-    settings = OnnxSettings(bits=8, target_size=20_000)
-    report = onnx_model.compress_onnx(source, tmp_path / "out.onnx", settings)
+        keep = {"names": "keep"}
+        onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(target_size=20_000), options=keep)
+    settings = PostTraining(bits=8, target_size=20_000)
+    report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", settings)
     assert 14_000 < report.bytes_after <= 20_000
     assert all((row.bits or 0) > 3 for row in report.tensors)
 
@@ -110,7 +111,7 @@ def test_weights_of_branches_keep_their_names_in_the_report(tmp_path: Path) -> N
         helper.make_node("If", ["is it positive"], ["y"], then_branch=branch("then"), else_branch=branch("else")),
     ]
     source = write(tmp_path / "in.onnx", nodes, {"zero": np.float32(0)})
-    for name, short_names in (("long.onnx", False), ("short.onnx", True)):
-        report = onnx_model.compress_onnx(source, tmp_path / name, OnnxSettings(short_names=short_names))
+    for name, names in (("long.onnx", "keep"), ("short.onnx", "short")):
+        report = onnx_job.compress_onnx(source, tmp_path / name, PostTraining(), options={"names": names})
         assert {row.label for row in report.tensors} == {"then/weight", "else/weight"}
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")

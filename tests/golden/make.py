@@ -3,16 +3,24 @@
 Everything is made by plain arithmetic, so that the models are the same everywhere and for ever.
 """
 
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from compress.graph import Graph, graph_of_zoo
+from compress.networks import NETWORKS
 from compress.packed.container import save
 from compress.representation import CodedTensor, CompressedModel, DenseTensor
+from compress.spelling import defaults_of, spell
 
 FOLDER = Path(__file__).parent
+SKELETONS = FOLDER / "skeletons.json"
 
 
 def graph_of_shapes(shapes: dict[str, tuple[int, ...]]) -> Graph:
@@ -97,13 +105,72 @@ def _zoo() -> CompressedModel:
     return CompressedModel(graph, tuple(tensors), {"recipe": "seed=0 sparsity=0.98 bits=2"})
 
 
-MODELS = {"hand": _hand, "edges": _edges, "lanes": _lanes, "zoo": _zoo}
+def _constants() -> CompressedModel:
+    """Constants among the parameters, however they are stored; of no elements, only an empty field tells one apart."""
+    initializers = [
+        TensorProto(name="raw", dims=[1], data_type=TensorProto.FLOAT, raw_data=b"\0\0\x80?"),
+        TensorProto(name="weight", dims=[2, 3], data_type=TensorProto.FLOAT),
+        TensorProto(name="listed", dims=[1], data_type=TensorProto.FLOAT, float_data=[0.5]),
+        TensorProto(name="shape", dims=[2], data_type=TensorProto.INT64, int64_data=[-1, 6]),
+        TensorProto(name="no constant", dims=[0], data_type=TensorProto.FLOAT),
+        TensorProto(name="no parameter", dims=[0], data_type=TensorProto.FLOAT, raw_data=b""),
+        TensorProto(name="bias", dims=[3], data_type=TensorProto.FLOAT),
+    ]
+    nodes = [helper.make_node("Reshape", ["weight", "shape"], ["flat"], "reshape")]
+    result = helper.make_tensor_value_info("flat", TensorProto.FLOAT, [1, 6])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [], [result], initializers),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    mask = np.array([[1, 0, 1], [0, 1, 0]], dtype=bool)
+    tensors = (
+        coded("weight", mask, np.array([0, 1, 1]), [-1.0, 0.5], 1),
+        DenseTensor("no constant", np.zeros((0,), dtype=np.float32)),
+        DenseTensor("bias", np.array([0.25, -0.5, 3.0], dtype=np.float32)),
+    )
+    return CompressedModel(Graph(None, model.SerializeToString(deterministic=True)), tensors, {})
+
+
+_NUMBERS = {"channels": (2, 3), "classes": (1, 100), "size": (24, 64), "width": (1, 8)}
+"""None of them a default, every size a multiple of 8."""
+
+_RATES = (0.000001, 0.25)
+
+
+def spellings() -> Iterator[str]:
+    """Every family with every combination of its words and switches, and of its numbers each one and all at once."""
+    for family, function in NETWORKS.items():
+        words = {option: _words(function, option) for option in defaults_of(function)}
+        choices = {option: values for option, values in words.items() if values}
+        numbers = {option: _NUMBERS.get(option, _RATES) for option, values in words.items() if not values}
+        for chosen in product(*choices.values()):
+            yield spell(family, dict(zip(choices, chosen, strict=True)), NETWORKS)
+        for option, values in numbers.items():
+            yield from (spell(family, {option: value}, NETWORKS) for value in values)
+        last = {option: values[-1] for option, values in (choices | numbers).items()}
+        yield spell(family, last, NETWORKS)
+
+
+def _words(function: Callable[..., Any], option: str) -> tuple[Any, ...]:
+    kind = get_type_hints(function)[option]
+    return get_args(kind) if get_origin(kind) is Literal else (False, True) if kind is bool else ()
+
+
+def skeleton_hash(spelling: str) -> str:
+    """SHA-256 of the graph that a spelling names."""
+    return hashlib.sha256(graph_of_zoo(spelling).skeleton).hexdigest()
+
+
+MODELS = {"hand": _hand, "edges": _edges, "lanes": _lanes, "zoo": _zoo, "constants": _constants}
 
 
 def main() -> None:
     """Write every file anew."""
     for name, build in MODELS.items():
         save(build(), FOLDER / f"{name}.dcz")
+    hashes = {spelling: skeleton_hash(spelling) for spelling in spellings()}
+    SKELETONS.write_text(json.dumps(hashes, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import TensorProto, helper
 
 _FORMAT = (Path(__file__).resolve().parents[2] / "compress" / "packed" / "FORMAT.md").read_text("utf-8")
 
@@ -169,6 +170,79 @@ def _coded(bits: Bits, size: int, code_models: list[Any], gap_models: list[Any])
     return {"bits": width, "centroids": centroids, "codes": codes, "places": places}
 
 
+def _is_parameter(initializer: TensorProto) -> bool:
+    """Section 7.1."""
+    has_data = initializer.float_data or initializer.HasField("raw_data") or initializer.data_location == 1
+    return initializer.data_type == 1 and not has_data
+
+
+def zoo_options() -> dict[str, dict[str, tuple[str, str]]]:
+    """The first table of section 10: family → option → the values it takes, and its default."""
+    section = _FORMAT[_FORMAT.index("## 10 ") :]
+    rows = [line.strip("| ").split(" | ") for line in section.split("\n\n")[2].splitlines()]
+    (_, _, *families), _, *options = rows
+    return {
+        family: {row[0]: (row[1], row[place]) for row in options if row[place] != "–"}
+        for place, family in enumerate(families, 2)
+    }
+
+
+def zoo_graph(spelling: str) -> onnx.ModelProto:
+    """The graph of a named network, section 10."""
+    family, *pairs = re.split("[(,]", spelling.rstrip(")"))
+    options = {option: default for option, (_, default) in zoo_options()[family].items()}
+    options.update(pair.split("=") for pair in pairs)
+    words = {option: int(value) for option, value in options.items() if value.isdigit()}
+    if family == "lenet-5-caffe":
+        words["side"] = words["size"] // 4 - 3
+    if family == "vgg-lite":
+        words["side"] = words["size"] // 8
+
+    def number(product: str) -> int:
+        return prod(int(words.get(word, word)) for word in product.split("·"))
+
+    block = re.search(rf"## 10 .*?\n{family}: (.*?)\n(\n|```)", _FORMAT, re.DOTALL)
+    assert block is not None
+    shape, *layers = block[1].splitlines()
+    normed = options.get("batch_norm") == "true"
+    nodes, initializers, current = [], [], "input"
+    for layer in layers:
+        name, operator, *rest = layer.split()
+        if "?" in rest and not normed:
+            continue
+        if options.get("activation") == "tanh" and operator == "Relu":
+            name, operator = name.replace("relu", "tanh"), "Tanh"
+        if options.get("pool") == "average" and operator == "MaxPool":
+            operator = "AveragePool"
+        sizes = [number(word) for word in rest if word not in "?*"]
+        shapes: dict[str, list[int]] = {}
+        attributes: dict[str, Any] = {}
+        if operator == "Conv":
+            inputs, outputs, kernel, padding = sizes
+            shapes = {"weight": [outputs, inputs, kernel, kernel], "bias": [outputs]}
+            attributes = {"kernel_shape": [kernel] * 2, "pads": [padding] * 4}
+        elif operator == "Gemm":
+            inputs, outputs = sizes
+            shapes, attributes = {"weight": [outputs, inputs], "bias": [outputs]}, {"transB": 1}
+        elif operator == "BatchNormalization":
+            shapes = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), sizes)
+        elif operator in ("MaxPool", "AveragePool"):
+            attributes = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        elif operator == "Flatten":
+            attributes = {"axis": 1}
+        if "*" in rest and normed:
+            del shapes["bias"]
+        parameters = {f"{name}.{part}": dims for part, dims in shapes.items()}
+        output = "logits" if layer == layers[-1] else name
+        nodes.append(helper.make_node(operator, [current, *parameters], [output], name, **attributes))
+        initializers += [TensorProto(name=key, dims=dims, data_type=1) for key, dims in parameters.items()]
+        current = output
+    source = helper.make_tensor_value_info("input", 1, ["batch", *map(number, shape.split())])
+    result = helper.make_tensor_value_info("logits", 1, ["batch", words["classes"]])
+    graph = helper.make_graph(nodes, spelling, [source], [result], initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def decode(data: bytes) -> dict[str, Any]:
     """All that a file holds: zoo, skeleton, provenance, and tensors by name (a list where dense, else a dict)."""
     assert data[:4] == b"DCZ\x01"
@@ -179,9 +253,7 @@ def decode(data: bytes) -> dict[str, Any]:
     named, graph = bits.u(1), _byte_string(bits)
     zoo = graph.decode() if named else None
     if zoo is not None:
-        from compress.graph import graph_of_zoo
-
-        graph = graph_of_zoo(zoo).skeleton
+        graph = zoo_graph(zoo).SerializeToString(deterministic=True)
     texts = [text.decode() for text in _byte_string(bits).split(b"\xff")]
     assert texts.pop() == ""
     tensors: dict[str, Any] = {}
@@ -189,6 +261,8 @@ def decode(data: bytes) -> dict[str, Any]:
     gap_models: list[Any] = []
     exponent_models: list[Any] = []
     for parameter in onnx.load_model_from_string(graph).graph.initializer:
+        if not _is_parameter(parameter):
+            continue
         size = prod(parameter.dims)
         if bits.u(1):
             tensors[parameter.name] = _coded(bits, size, code_models, gap_models)

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-
 from onnx_models import coded_tensor
 
 from compress.representation import CodedTensor
@@ -45,7 +44,10 @@ def halves(parts: Sequence[CodedTensor]) -> list[list[Piece]]:
 
 
 def huffman(
-    spread: Callable[[Sequence[CodedTensor]], list[list[Piece]]], *, functions: bool = True, spare_memory: int = -(1 << 40)
+    spread: Callable[[Sequence[CodedTensor]], list[list[Piece]]],
+    *,
+    functions: bool = True,
+    spare_memory: int = -(1 << 40),
 ) -> Writer:
     return lambda builder, parts: write_huffman(builder, spread(parts), functions=functions, spare_memory=spare_memory)
 

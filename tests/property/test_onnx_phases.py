@@ -10,7 +10,6 @@ import onnxruntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
-
 from onnx_models import coded_tensor
 
 from compress.representation import CodedTensor

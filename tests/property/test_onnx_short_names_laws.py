@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.post_training import shorten_names
+from export.onnx.short_names import shorten_names
 
 NAMES = [*"abcdefgh", "x1", "aa", "7", "/model/layer.0/Add_output_0", "scale:0", "ü", "A", "B"]
 

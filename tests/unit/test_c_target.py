@@ -15,7 +15,7 @@ from compress.errors import UnsupportedError, UsageError
 from compress.packed import container
 from deep_compress.jobs import export_file
 from export import TARGETS
-from export.c import dumps, emit, sizes
+from export.c import emit, sizes
 
 ONES = np.ones((2, 2, 3, 3), np.float32)
 
@@ -96,8 +96,8 @@ def test_an_option_outside_what_is_allowed_is_refused(options: dict[str, str], m
 @pytest.mark.parametrize("unroll", ["none", "some", "full"])
 def test_the_same_model_gives_the_same_bytes_and_a_portable_file(weights: str, unroll: str, tmp_path: Path) -> None:
     options = {"weights": weights, "unroll": unroll}
-    files = dumps(compressed(0.95), stem="net", **options)
-    assert files == dumps(compressed(0.95), stem="net", **options)
+    files = TARGETS["c"].dumps(compressed(0.95), stem="net", **options)
+    assert files == TARGETS["c"].dumps(compressed(0.95), stem="net", **options)
     assert list(files) == [".c", ".h"]
     text = files[".c"].decode("ascii")
     assert set(re.findall(r"#include (\S+)", text)) == {'"net.h"', "<math.h>", "<stdint.h>", "<string.h>"}
@@ -111,7 +111,7 @@ def test_the_same_model_gives_the_same_bytes_and_a_portable_file(weights: str, u
 
 
 def test_the_header_tells_shapes_and_sizes() -> None:
-    header = dumps(compressed(), stem="Net5")[".h"].decode()
+    header = TARGETS["c"].dumps(compressed(), stem="Net5")[".h"].decode()
     values = dict(re.findall(r"#define NET5_(\w+) (.+)", header))
     assert values["INPUT_SIZE"] == "1024"
     assert values["INPUT_SHAPE"] == "{1, 32, 32}"
@@ -123,7 +123,7 @@ def test_the_header_tells_shapes_and_sizes() -> None:
 
 def test_codes_keep_flash_small() -> None:
     def tables(**options: str) -> int:
-        found = re.search(r"TABLE_BYTES (\d+)", dumps(compressed(), **options)[".h"].decode())
+        found = re.search(r"TABLE_BYTES (\d+)", TARGETS["c"].dumps(compressed(), **options)[".h"].decode())
         assert found is not None
         return int(found[1])
 
@@ -140,7 +140,7 @@ def test_the_command_writes_both_files(tmp_path: Path) -> None:
 
 
 def test_the_compiler_tells_flash_and_ram() -> None:
-    files = dumps(compressed(), stem="net")
+    files = TARGETS["c"].dumps(compressed(), stem="net")
     told = sizes(files, compiler="gcc", flags=("-O2", "-march=native"))
     if told is None:
         pytest.skip("found no gcc or size")

@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.onnx_file.find import small_tensors
-from compress.post_training import find_weights, lift
+from compress.onnx_file.find import find_weights, small_tensors
+from compress.onnx_file.lift import lift
+from compress.onnx_file.read import OnnxFile
 
 GENERATOR = np.random.default_rng(0)
 
@@ -108,7 +109,7 @@ MODELS = {
 def test_two_weights_are_found_and_lifted_without_a_change(kind: str) -> None:
     model = MODELS[kind]()
     before = outputs(model)
-    weights, left = find_weights(model)
+    weights, left = find_weights(OnnxFile(model))
     assert len(weights) == 2
     assert not left
     arrays = [numpy_helper.to_array(weight.tensor) for weight in weights]
@@ -120,13 +121,13 @@ def test_two_weights_are_found_and_lifted_without_a_change(kind: str) -> None:
         numpy_helper.from_array(array, name) for name, array in zip(names, arrays, strict=True)
     )
     onnx.checker.check_model(model, full_check=True)
-    assert not find_weights(model)[1]
+    assert not find_weights(OnnxFile(model))[1]
     assert outputs(model).tobytes() == before.tobytes()
 
 
 def test_the_name_of_a_main_graph_weight_stays() -> None:
     model = MODELS["constants"]()
-    assert lift(model, find_weights(model)[0]) == ["w", "v"]
+    assert lift(model, find_weights(OnnxFile(model))[0]) == ["w", "v"]
 
 
 def test_a_weight_read_twice_is_found_once() -> None:
@@ -134,7 +135,7 @@ def test_a_weight_read_twice_is_found_once() -> None:
         helper.make_node("MatMul", ["x", "w"], ["h"]),
         helper.make_node("MatMul", ["h", "w"], ["y"]),
     ]
-    weights, _ = find_weights(model_of(nodes, {"w": values(16, 16)}))
+    weights, _ = find_weights(OnnxFile(model_of(nodes, {"w": values(16, 16)})))
     assert [weight.label for weight in weights] == ["w"]
     assert weights[0].channel_axis == 1
 
@@ -142,17 +143,17 @@ def test_a_weight_read_twice_is_found_once() -> None:
 def test_what_a_caller_may_override_is_left() -> None:
     override = helper.make_tensor_value_info("w", TensorProto.FLOAT, [16, 32])
     model = model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": values(16, 32)}, inputs=[override])
-    assert find_weights(model) == ([], {"w": "also an input of the graph, which a caller may override"})
+    assert find_weights(OnnxFile(model)) == ([], {"w": "also an input of the graph, which a caller may override"})
 
 
 def test_small_vectors_empty_and_unread_tensors_are_no_weights() -> None:
     nodes = [helper.make_node("Add", ["x", "b"], ["y"])]
     empty = {"b": values(16), "long": values(512), "none": values(0, 4096), "unread": values(64, 64)}
     model = model_of(nodes, empty)
-    weights, left = find_weights(model)
+    weights, left = find_weights(OnnxFile(model))
     assert not weights
     assert left == {"unread": "read by no node"}
-    assert small_tensors(model) == (3, 4 * (16 + 512))
+    assert small_tensors(OnnxFile(model)) == (3, 4 * (16 + 512))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,6 @@ def test_the_axis_of_the_output_channels_is_known(
     operator: str, shape: tuple[int, ...], options: dict[str, int], axis: int
 ) -> None:
     model = model_of([helper.make_node(operator, ["x", "w"], ["y"], **options)], {"w": values(*shape)})
-    [weight] = find_weights(model)[0]
+    [weight] = find_weights(OnnxFile(model))[0]
     assert weight.channel_axis == axis
     assert weight.operators == (operator,)

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from compress.onnx_file.read import all_graphs
-from compress.post_training import shorten_names
+from compress.graph import all_graphs
+from export.onnx.short_names import shorten_names
 
 HEAD = '<ir_version: 9, opset_import: ["" : 17]>'
 

@@ -8,8 +8,15 @@ from hypothesis.extra.numpy import arrays
 
 from compress.errors import UsageError
 from compress.post_training.allocate import upgrade_path
-from compress.post_training.settings import OnnxSettings
-from compress.post_training.sharing import coded_bits, share_tensor
+from compress.post_training.coding import code_tensor, coded_bits
+from compress.post_training.settings import PostTraining
+from compress.representation import CodedTensor
+
+
+def share_tensor(array: np.ndarray, **options: object) -> CodedTensor | None:
+    coded = code_tensor(array, element=array.dtype.name, **options)  # type: ignore[arg-type]  # keywords as they come
+    return None if coded is None else coded.tensor
+
 
 BIG = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
 
@@ -39,7 +46,7 @@ def test_more_bits_are_nearer_and_larger() -> None:
 def test_codebooks_are_halves_where_no_centroid_moves_noticeably(scale: float, halved: bool) -> None:
     shared = share_tensor(BIG * np.float32(scale), bits=6)
     assert shared is not None
-    centroids = shared.codebooks[0]
+    centroids = shared.values()[0]
     with np.errstate(over="ignore"):
         assert bool((centroids.astype(np.float16) == centroids).all()) == halved
     assert centroids.size == 64
@@ -71,10 +78,10 @@ def test_sparsity_is_an_exact_count_of_the_smallest(sparsity: float, seed: int) 
 @settings(max_examples=60, deadline=None)
 def test_few_values_come_back_bit_for_bit(array: np.ndarray) -> None:
     for lossless in (True, False):
-        shared = share_tensor(array, bits=1, lossless=lossless)
-        assert shared is not None
-        assert shared.how == "lossless"
-        assert shared.dense().tobytes() == array.tobytes()
+        coded = code_tensor(array, bits=1, lossless=lossless)
+        assert coded is not None
+        assert coded.exact
+        assert coded.tensor.dense().tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])
@@ -112,7 +119,7 @@ def test_channels_get_codebooks_of_their_own(axis: int, per_group: int, groups: 
     whole = share_tensor(scaled.astype(np.float32), bits=3)
     assert shared is not None
     assert whole is not None
-    assert len(shared.codebooks) == groups
+    assert shared.codebook.groups == groups
     assert shared.dense().shape == scaled.shape
     assert np.square(shared.dense() - scaled).mean() < np.square(whole.dense() - scaled).mean()
 
@@ -134,7 +141,7 @@ def test_allocations_grow_by_what_saves_most_for_a_byte() -> None:
         ),
         ({"max_error": 0.0}, "max-error: found 0.0, allowed above 0"),
         ({"target_size": 0}, "target-size: found 0, allowed above 0 bytes"),
-        ({"max_load_memory": -1}, "max-load-memory: found -1, allowed 0 or more bytes"),
+        ({"rounding": "up"}, "rounding: found 'up', allowed k-means, grid"),
         ({"max_error": 0.1, "target_size": 5}, "max-error: found together with target-size, allowed one of the two"),
         (
             {"lossless": True, "sparsity": 0.5},
@@ -144,5 +151,5 @@ def test_allocations_grow_by_what_saves_most_for_a_byte() -> None:
 )
 def test_a_wrong_setting_is_told_in_one_line(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        OnnxSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        PostTraining(**wrong)  # type: ignore[arg-type]  # wrong on purpose
     assert str(caught.value) == message

@@ -14,7 +14,7 @@ from onnx_models import compressed
 from compress.errors import UnsupportedError
 from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from export import TARGETS
-from export.onnx.coded import parts_of, plan_of_model
+from export.onnx.coded import plan_of_model
 from export.onnx.decoder import attach
 
 LEVELS = onnxruntime.GraphOptimizationLevel
@@ -81,7 +81,7 @@ def test_onnx_reference_decodes_it_too(way: str) -> None:
     model = compressed()
     target, options = WAYS[way]
     proto = onnx.load_model_from_string(written(model, target, **options))
-    names = [part.name for part in parts_of(model)]
+    names = [part.name for part in model.coded]
     for name in names:
         proto.graph.output.add(name=name)
     found = ReferenceEvaluator(proto).run(names, {"input": images(1)})
@@ -96,7 +96,7 @@ def test_the_written_file_is_small_and_holds_no_dense_weight(target: str) -> Non
     proto = onnx.load_model_from_string(content)
     onnx.checker.check_model(proto, full_check=True)
     assert len(content) < 14_000
-    coded = {part.name for part in parts_of(model)}
+    coded = {part.name for part in model.coded}
     assert not coded & {initializer.name for initializer in proto.graph.initializer}
     assert all(
         initializer.data_type != onnx.TensorProto.FLOAT or np.prod(initializer.dims) < 200
@@ -129,7 +129,7 @@ def test_plain_nodes_hold_no_function() -> None:
 
 def test_past_the_memory_bound_layers_get_fixed_widths_and_the_plan_says_so() -> None:
     model = compressed()
-    names = {part.name for part in parts_of(model)}
+    names = {part.name for part in model.coded}
     free = plan_of_model(model, functions=False)
     assert not free.forced
     assert {part.name for part in free.huffman} == names
@@ -181,7 +181,7 @@ def test_an_old_operator_set_is_refused() -> None:
     proto = compressed().graph.model(compressed().weights())
     proto.opset_import[0].version = 10
     with pytest.raises(UnsupportedError, match=r"^opset: found 10, allowed 11 or later \(CumSum, ScatterElements\)$"):
-        attach(proto, parts_of(compressed()))
+        attach(proto, compressed().coded)
 
 
 @pytest.mark.parametrize("target", CODED)
@@ -193,7 +193,7 @@ def test_names_already_in_the_graph_are_left_alone(target: str) -> None:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
     proto.graph.input[0].name, proto.graph.output[0].name = "a", "b"
-    attach(proto, parts_of(model), huffman=target == "onnx")
+    attach(proto, model.coded, huffman=target == "onnx")
     onnx.checker.check_model(proto, full_check=True)
     [found] = session(proto.SerializeToString()).run(["b"], {"a": images()})
     [wanted] = session(written(model, "onnx-dense")).run(None, {"input": images()})

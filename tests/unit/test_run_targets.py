@@ -8,7 +8,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
 
-import export.onnx.memory
 from compress.errors import UnsupportedError, UsageError
 from compress.graph import Graph, graph_of_model
 from compress.report.layers import run_lines
@@ -16,6 +15,7 @@ from deep_compress.jobs import run_targets
 from deep_compress.jobs.run_targets import check_targets, write_targets
 from export import TARGETS
 from export.onnx.coded import plan_of_model
+from export.onnx.remarks import remarks_on
 
 ONE = "allowed exactly one of onnx, onnx-dense, onnx-fixed, and others"
 FIXED = "fixed widths, to spare memory at load"
@@ -85,7 +85,7 @@ def test_an_onnx_target_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(
         run_targets,
         "TARGETS",
-        {"onnx": type(TARGETS["onnx"])(summary="refuses", suffixes=(".onnx",), dumps=refuse)},
+        {"onnx": type(TARGETS["onnx"])(summary="refuses", suffixes=(".onnx",), write=refuse)},
     )
     with pytest.raises(UnsupportedError, match=r"^opset: found 7$"):
         write_targets(compressed(), ("onnx",), tmp_path, Notes())
@@ -135,12 +135,9 @@ def test_targets_that_no_run_can_have_are_refused(names: tuple[str, ...], messag
         ),
     ],
 )
-def test_layers_of_fixed_width_are_named(
-    forced: tuple[str, ...], memory: int, lines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layers_of_fixed_width_are_named(forced: tuple[str, ...], memory: int, lines: tuple[str, ...]) -> None:
     plan = replace(plan_of_model(compressed()), forced=forced, memory=memory, max_load_memory=4 << 20)
-    monkeypatch.setattr(export.onnx.memory, "plan_of_model", lambda *_, **__: plan)
-    assert TARGETS["onnx"].remarks(compressed()) == lines
+    assert remarks_on(plan, 0, 1 << 20) == lines
 
 
 def test_a_run_says_what_was_not_written() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
+from compress.representation import CodedTensor
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.fixed import write_fixed
 from export.onnx.decoder.huffman import write_huffman
-from compress.representation import CodedTensor
 from export.onnx.decoder.plan import Plan, plan_of
 from export.onnx.decoder.tensors import write_halves, write_zeros
 

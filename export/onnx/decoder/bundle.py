@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.coding.entropy import entropy_bits
 from compress.representation import CodedTensor
 
-__all__ = ["FILLER", "Bundle", "bundles_of", "code_bits", "entropy_bits", "fixed_gaps", "huffman_gaps", "steps_of"]
+__all__ = ["FILLER", "Bundle", "bundles_of", "code_bits", "fixed_gaps", "huffman_gaps", "steps_of"]
 
 FILLER = 256
 """The code of a zero that only bridges a gap wider than the widest gap symbol."""
@@ -19,6 +20,9 @@ _CAPS = (15, 31, 63, 127, 255, 511, 1023, 2047)
 _BITS_OF_FILLER = 8
 _LARGE = 1 << 15
 _LARGE_TOGETHER = 1 << 18
+
+
+_FindGap = Callable[[NDArray[np.integer], int], tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,15 @@ def _dense_bundle(parts: Sequence[CodedTensor]) -> Bundle:
     return Bundle(tuple(parts), codes, tuple(part.group_counts() for part in parts), ())
 
 
-def _sparse_bundle(parts: Sequence[CodedTensor], find: Callable[[NDArray[np.int64], int], tuple[int, float]]) -> Bundle:
+def _sparse_bundle(
+    parts: Sequence[CodedTensor], find: Callable[[NDArray[np.integer], int], tuple[int, float]]
+) -> Bundle:
     starts = accumulate((part.size for part in parts), initial=0)
-    joined = [part.positions.astype(np.int64) + start for part, start in zip(parts, starts, strict=False) if part.positions is not None]
+    joined = [
+        part.positions.astype(np.int64) + start
+        for part, start in zip(parts, starts, strict=False)
+        if part.positions is not None
+    ]
     steps = steps_of(np.concatenate(joined))
     cap, _ = find(steps, max(part.codebook.size for part in parts))
     fillers = _fillers(steps, cap)
@@ -107,12 +117,12 @@ def code_bits(codebook_size: int, *, filler: bool) -> int:
     return max(1, (codebook_size + filler - 1).bit_length())
 
 
-def huffman_gaps(steps: NDArray[np.int64], _codebook_size: int) -> tuple[int, float]:
+def huffman_gaps(steps: NDArray[np.integer], _codebook_size: int) -> tuple[int, float]:
     """Widest gap at which Huffman-coded gaps take the fewest bits, and these bits, table included."""
     return min(((cap, _bits_with_cap(steps, cap)) for cap in _CAPS), key=lambda choice: choice[1])
 
 
-def fixed_gaps(steps: NDArray[np.int64], codebook_size: int) -> tuple[int, float]:
+def fixed_gaps(steps: NDArray[np.integer], codebook_size: int) -> tuple[int, float]:
     """Widest gap at which gaps and codes of fixed width take the fewest bits, and the bits of gaps and codes."""
     choices = []
     for bits in range(1, 9):
@@ -122,17 +132,18 @@ def fixed_gaps(steps: NDArray[np.int64], codebook_size: int) -> tuple[int, float
     return min(choices, key=lambda choice: choice[1])
 
 
-def steps_of(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+def steps_of(positions: NDArray[np.integer]) -> NDArray[np.integer]:
     """The distance of every position from the one before it, of the first from zero."""
     return np.concatenate([positions[:1], positions[1:] - positions[:-1]])
 
 
-def _fillers(steps: NDArray[np.int64], cap: int) -> NDArray[np.int64]:
-    return np.maximum(steps - 1, 0) // cap
+def _fillers(steps: NDArray[np.integer], cap: int) -> NDArray[np.integer]:
+    fillers: NDArray[np.integer] = np.maximum(steps - 1, 0) // cap
+    return fillers
 
 
 def _fill(
-    part: CodedTensor, fillers: NDArray[np.int64], remainders: NDArray[np.int64], cap: int
+    part: CodedTensor, fillers: NDArray[np.integer], remainders: NDArray[np.integer], cap: int
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.uint16]]:
     ends = np.concatenate([[0], np.cumsum(fillers + 1)])
     codes, gaps = np.full(ends[-1], FILLER, np.uint16), np.full(ends[-1], cap, np.uint16)
@@ -142,16 +153,10 @@ def _fill(
     return codes, np.diff(ends[edges]), gaps
 
 
-def _bits_with_cap(steps: NDArray[np.int64], cap: int) -> float:
+def _bits_with_cap(steps: NDArray[np.integer], cap: int) -> float:
     fillers = _fillers(steps, cap)
     counts = np.bincount(steps - fillers * cap, minlength=cap + 1)
     bridges = int(fillers.sum())
     counts[cap] += bridges
     bits_of_symbol = 16 if cap < 256 else 24
     return entropy_bits(counts) + _BITS_OF_FILLER * bridges + bits_of_symbol * np.count_nonzero(counts)
-
-
-def entropy_bits(counts: NDArray[np.int64]) -> float:
-    """Order-0 entropy of a histogram, in bits for all its symbols together."""
-    present = counts[counts > 0].astype(np.float64)
-    return float((present * np.log2(present.sum() / present)).sum())

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.coding.bits import pack
+from compress.representation import CodedTensor
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.bundle import FILLER, Bundle, bundles_of, code_bits
-from compress.representation import CodedTensor
 from export.onnx.decoder.tables import Segment
 from export.onnx.decoder.tensors import shift_rows, value_table, write_tensors
 

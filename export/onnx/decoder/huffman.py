@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from compress.representation import CodedTensor
 from export.onnx.decoder.assemble import Lookup, tensors_from_symbols
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.bundle import bundles_of
 from export.onnx.decoder.doubling import decode_by_doubling, doubling_memory
 from export.onnx.decoder.lanes import Lanes, lanes_memory, words_memory
-from compress.representation import CodedTensor
 from export.onnx.decoder.phases import Piece, axis_of, next_phase
 from export.onnx.decoder.tables import streams_of
 from export.onnx.decoder.tensors import finish_tensor

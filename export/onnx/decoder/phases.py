@@ -7,14 +7,14 @@ shape of what a Scan gives is only inferred between two passes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import lcm, prod
 
 import numpy as np
 
-from export.onnx.decoder.builder import Builder
 from compress.representation import CodedTensor
+from export.onnx.decoder.builder import Builder
 
 __all__ = ["MOST_PHASES", "Piece", "axis_of", "next_phase", "phases_of", "rows_of", "unit_of"]
 

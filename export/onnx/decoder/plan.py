@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compress.coding.huffman_codes import code_lengths
+from compress.elements import ordinals
+from compress.representation import MAX_BITS, Codebook, CodedTensor
 from export.onnx.decoder.bundle import code_bits, fixed_gaps, huffman_gaps, steps_of
 from export.onnx.decoder.fixed import fixed_memory
 from export.onnx.decoder.huffman import huffman_memory
 from export.onnx.decoder.lanes import words_memory
-from compress.elements import ordinals
-from compress.representation import MAX_BITS, Codebook, CodedTensor
 from export.onnx.decoder.phases import MOST_PHASES, Piece, phases_of
 from export.onnx.decoder.tables import MAX_LENGTH
 from export.onnx.decoder.words import MAX_EXACT

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.coding.entropy import entropy_bits
 from compress.coding.huffman_codes import code_lengths, codewords
-from export.onnx.decoder.bundle import FILLER, Bundle, entropy_bits
+from export.onnx.decoder.bundle import FILLER, Bundle
 
 __all__ = ["MAX_LENGTH", "Segment", "Streams", "Table", "streams_of"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.elements import ELEMENTS
+from compress.representation import CodedTensor
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.bundle import Bundle
-from compress.representation import CodedTensor
 from export.onnx.decoder.tables import Segment
 
 __all__ = ["as_half", "finish_tensor", "shift_rows", "value_table", "write_halves", "write_tensors", "write_zeros"]

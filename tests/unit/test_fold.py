@@ -11,7 +11,7 @@ from onnx_models import compressed
 
 from compress.errors import UnsupportedError
 from compress.graph import graph_of_zoo
-from deep_compress.jobs.plain import fold
+from compress.onnx_file.fold import fold
 from export import TARGETS
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
