@@ -82,7 +82,7 @@ def _is_hollow(initializer: "onnx.TensorProto") -> bool:
         kind is not None
         and not initializer.HasField("raw_data")
         and not initializer.float_data
-        and not initializer.int32_data
+        and (kind.name == "float32" or not initializer.int32_data)
         and initializer.data_location == onnx.TensorProto.DEFAULT
         and (kind.name == "float32" or 0 not in initializer.dims)
     )

@@ -64,12 +64,12 @@ class OnnxFile:
         shape = tuple(tensor.dims)
         if kind.bits >= 8:
             mapped: NDArray[Any] = np.memmap(place, kind.dtype.newbyteorder("<"), "r", offset, shape)
-            native: NDArray[Any] = mapped.astype(kind.dtype, copy=False)
-            return native
+            return mapped.astype(kind.dtype, copy=False)
         packed = np.memmap(place, np.uint8, "r", offset, ((prod(shape) + 1) // 2,))
         nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[: prod(shape)]
         unused = np.uint8(8 - kind.bits)
-        return ((nibbles << unused).view(kind.dtype) >> kind.dtype.type(unused)).reshape(shape)
+        values: NDArray[Any] = (nibbles << unused).view(kind.dtype) >> kind.dtype.type(unused)
+        return values.reshape(shape)
 
     def move_in_(self) -> None:
         """Put what is still in other files into the model."""

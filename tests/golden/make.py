@@ -13,19 +13,23 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 from onnx import TensorProto, helper
 
+from compress.elements import ELEMENTS
 from compress.graph import Graph, graph_of_zoo
 from compress.networks import NETWORKS
 from compress.packed.container import save
-from compress.representation import CodedTensor, CompressedModel, DenseTensor
+from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor, Grid
 from compress.spelling import defaults_of, spell
 
 FOLDER = Path(__file__).parent
 SKELETONS = FOLDER / "skeletons.json"
 
 
-def graph_of_shapes(shapes: dict[str, tuple[int, ...]]) -> Graph:
-    """A graph with these parameters and nothing else."""
-    hollow = [TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT) for name, shape in shapes.items()]
+def graph_of_shapes(shapes: dict[str, tuple[int, ...]], elements: dict[str, str] | None = None) -> Graph:
+    """A graph with these parameters and nothing else; float32 where `elements` says nothing else."""
+    hollow = [
+        TensorProto(name=name, dims=shape, data_type=ELEMENTS[(elements or {}).get(name, "float32")].onnx)
+        for name, shape in shapes.items()
+    ]
     model = helper.make_model(
         helper.make_graph([], "g", [], [], hollow), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     )
@@ -39,7 +43,9 @@ def coded(name: str, mask: np.ndarray, codes: np.ndarray, centroids: list[float]
 
 def model_of(tensors: list[CodedTensor | DenseTensor], provenance: dict[str, str]) -> CompressedModel:
     """A model of these tensors and no operators."""
-    graph = graph_of_shapes({tensor.name: tensor.shape for tensor in tensors})
+    graph = graph_of_shapes(
+        {tensor.name: tensor.shape for tensor in tensors}, {tensor.name: tensor.element for tensor in tensors}
+    )
     return CompressedModel(graph, tuple(tensors), provenance)
 
 
@@ -132,6 +138,93 @@ def _constants() -> CompressedModel:
     return CompressedModel(Graph(None, model.SerializeToString(deterministic=True)), tensors, {})
 
 
+def _every_type() -> CompressedModel:
+    """Version 2: every element type dense and coded, groups, orders of axes, grids, a negative zero."""
+    index = np.arange(240)
+    tensors: list[CodedTensor | DenseTensor] = []
+    for name, kind in ELEMENTS.items():
+        span = kind.high - kind.low + 1 if not kind.floating else 64
+        values = (index * index * 5 % span + kind.low).astype(kind.dtype)
+        if kind.floating:
+            values = ((index * 37 % 64 - 31) / 8).astype(kind.dtype)
+        rows = np.sort(values[:24].reshape(3, 8).astype(np.float32), axis=1).astype(kind.dtype)
+        kept = np.flatnonzero(index * 11 % 7 < 3)
+        tensors += [
+            DenseTensor(f"{name} dense", values.reshape(4, 60), name),
+            CodedTensor(
+                name=f"{name} coded",
+                shape=(5, 4, 12),
+                positions=kept,
+                codes=(kept * 13 % 8).astype(np.uint8),
+                codebook=Codebook(rows, 5),
+                element=name,
+                group_size=96,
+                axes=(1, 2, 0),
+            ),
+            CodedTensor(
+                name=f"{name} alone",
+                shape=(240,),
+                positions=None,
+                codes=(index // 7 % 2).astype(np.uint8),
+                codebook=Codebook(rows[0, ::7][None], 1),
+                element=name,
+            ),
+        ]
+        if kind.floating:
+            grid = Grid(np.float32([0.25, 1.5, 0.001, 7.0]), -5, 9, 4)
+            codes = (index * 3 % 9).astype(np.uint8)
+            tensors.append(
+                CodedTensor(
+                    name=f"{name} grid",
+                    shape=(4, 60),
+                    positions=None,
+                    codes=codes,
+                    codebook=grid,
+                    element=name,
+                    group_size=60,
+                )
+            )
+    tensors += [
+        coded("negative zero", np.ones((3, 3), dtype=bool), index[:9] % 4, [-1.0, -0.0, 0.0, 2.0], 2),
+        CodedTensor(
+            name="nothing left",
+            shape=(2, 6),
+            positions=np.zeros(0, np.int32),
+            codes=np.zeros(0, np.uint8),
+            codebook=Codebook(np.zeros((2, 0), np.float16), 3),
+            element="float16",
+            group_size=6,
+        ),
+        DenseTensor("no elements", np.zeros((0, 4), dtype=np.float32)),
+    ]
+    return model_of(tensors, {"made": "by hand"})
+
+
+def _named_groups() -> CompressedModel:
+    """Version 2 of a network that is only named: a codebook for every output channel."""
+    graph = graph_of_zoo("lenet-5(classes=4)")
+    tensors: list[CodedTensor | DenseTensor] = []
+    for name, shape in graph.parameters.items():
+        size = int(np.prod(shape))
+        if name.endswith(".bias"):
+            tensors.append(DenseTensor(name, (np.arange(size) % 5 / 4).astype(np.float32)))
+            continue
+        index = np.arange(size)
+        kept = np.flatnonzero(index * 40_503 % 65_536 < 1500)
+        rows = (np.arange(shape[0])[:, None] + np.float32([-2.0, -1.0, 1.0, 2.0])) / 16
+        tensors.append(
+            CodedTensor(
+                name=name,
+                shape=shape,
+                positions=kept,
+                codes=(np.arange(kept.size) % 4).astype(np.uint8),
+                codebook=Codebook(rows.astype(np.float32), 2),
+                group_size=size // shape[0],
+            )
+        )
+    return CompressedModel(graph, tuple(tensors), {})
+
+
 _NUMBERS = {"channels": (2, 3), "classes": (1, 100), "size": (24, 64), "width": (1, 8)}
 """None of them a default, every size a multiple of 8."""
 
@@ -162,7 +255,15 @@ def skeleton_hash(spelling: str) -> str:
     return hashlib.sha256(graph_of_zoo(spelling).skeleton).hexdigest()
 
 
-MODELS = {"hand": _hand, "edges": _edges, "lanes": _lanes, "zoo": _zoo, "constants": _constants}
+MODELS = {
+    "hand": _hand,
+    "edges": _edges,
+    "lanes": _lanes,
+    "zoo": _zoo,
+    "constants": _constants,
+    "every-type": _every_type,
+    "named-groups": _named_groups,
+}
 
 
 def main() -> None:

@@ -133,23 +133,81 @@ def _array(bits: Bits, count: int, models: list[Any]) -> list[float]:
     return [_float(bits.u(1), exponent, bits.u(width), width) for exponent in _payload(bits, count, coder, model)]
 
 
-def _centroids(bits: Bits, count: int) -> list[float]:
+def _centroids(bits: Bits, count: int, below_zero: int = 0) -> list[float]:
+    """Section 6.2; section 11.4 where the ordinals of negative numbers begin one below zero."""
     width, negative = bits.u(5), bits.u(1)
-    ordinals = [bits.u(8 + width) * (-1 if negative else 1)]
+    first = bits.u(8 + width)
+    ordinals = [-first - below_zero if negative else first]
     if count > 1:
         order = bits.u(5)
         while len(ordinals) < count:
             ordinals.append(ordinals[-1] + bits.g(order))
-    return [
-        _float(int(ordinal < 0), abs(ordinal) >> width, abs(ordinal) & ((1 << width) - 1), width)
-        for ordinal in ordinals
-    ]
+    fields = [(ordinal < 0, -ordinal - below_zero if ordinal < 0 else ordinal) for ordinal in ordinals]
+    return [_float(int(sign), own >> width, own & ((1 << width) - 1), width) for sign, own in fields]
 
 
-def _coded(bits: Bits, size: int, code_models: list[Any], gap_models: list[Any]) -> dict[str, Any]:
+def _integers(bits: Bits, count: int, low: int, high: int) -> list[int]:
+    """Section 11.4."""
+    values = [bits.b(high - low) + low]
+    if count > 1:
+        order = bits.u(3)
+        while len(values) < count:
+            values.append(values[-1] + bits.g(order))
+    return values
+
+
+def _layout(bits: Bits, rank: int, size: int) -> tuple[list[int], int, bool]:
+    """Section 11.3: the stored order of axes, elements of a group, whether there is a grid."""
+    axes = list(range(rank))
+    if bits.u(1):
+        rest = axes
+        axes = [rest.pop(bits.b(len(rest) - 1)) for _ in range(rank)]
+    group = bits.b(size - 2) + 1 if bits.u(1) else max(size, 1)
+    return axes, group, bool(bits.u(1))
+
+
+def _meaning(
+    bits: Bits, count: int, groups: int, grid: bool, integers: tuple[int, int] | None, exponents: list[Any]
+) -> list[list[float]]:
+    """Section 11.3 and 11.4: the values of every group; of a grid before they are rounded to the element type."""
+    if grid:
+        told = bits.g(4)
+        first = -(told // 2) - 1 if told % 2 else told // 2
+        scales = _array(bits, groups, exponents)
+        return [[_single(scale * (first + code)) for code in range(count)] for scale in scales]
+    if count == 0:
+        return [[] for _ in range(groups)]
+    if integers is not None:
+        return [list(_integers(bits, count, *integers)) for _ in range(groups)]
+    return [_centroids(bits, count, 1) for _ in range(groups)]
+
+
+def _single(number: float) -> float:
+    """Rounded to binary32: a product of a binary32 number and a small integer is exact before."""
+    rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    return rounded
+
+
+def _coded(
+    bits: Bits,
+    parameter: TensorProto,
+    version: int,
+    code_models: list[Any],
+    gap_models: list[Any],
+    exponent_models: list[Any],
+) -> dict[str, Any]:
+    size = prod(parameter.dims)
+    axes, group, grid = list(range(len(parameter.dims))), max(size, 1), False
+    if version == 2:
+        axes, group, grid = _layout(bits, len(parameter.dims), size)
     width = bits.u(3) + 1
     count, nnz = 2**width - bits.g(0), bits.b(size)
-    centroids = _centroids(bits, count) if count else []
+    groups = max(1, ceil(size / group))
+    if version == 2:
+        integers = _INTEGERS.get(parameter.data_type)
+        centroids = _meaning(bits, count, groups, grid, integers, exponent_models)
+    else:
+        centroids = [_centroids(bits, count) if count else []]
     codes = []
     if nnz:
         _, coder, model = _model(bits, code_models)
@@ -167,13 +225,33 @@ def _coded(bits: Bits, size: int, code_models: list[Any], gap_models: list[Any])
     if 2 * nnz > size:
         pruned = set(places)
         places = [place for place in range(size) if place not in pruned]
-    return {"bits": width, "centroids": centroids, "codes": codes, "places": places}
+    return {"bits": width, "centroids": centroids, "codes": codes, "places": places, "axes": axes, "group": group}
 
 
-def _is_parameter(initializer: TensorProto) -> bool:
-    """Section 7.1."""
-    has_data = initializer.float_data or initializer.HasField("raw_data") or initializer.data_location == 1
-    return initializer.data_type == 1 and not has_data
+_INTEGERS = {3: (-128, 127), 2: (0, 255), 22: (-8, 7), 21: (0, 15)}
+
+
+def _dense(
+    bits: Bits, parameter: TensorProto, code_models: list[Any], exponent_models: list[Any]
+) -> list[float] | list[int]:
+    size = prod(parameter.dims)
+    if parameter.data_type not in _INTEGERS:
+        return _array(bits, size, exponent_models)
+    if not size:
+        return []
+    low, high = _INTEGERS[parameter.data_type]
+    _, coder, model = _model(bits, code_models)
+    return [(symbol - low) % (high - low + 1) + low for symbol in _payload(bits, size, coder, model)]
+
+
+def _is_parameter(initializer: TensorProto, version: int) -> bool:
+    """Sections 7.1 and 11.1."""
+    if initializer.float_data or initializer.HasField("raw_data") or initializer.data_location == 1:
+        return False
+    if version == 1 or initializer.data_type == 1:
+        return bool(initializer.data_type == 1)
+    known = initializer.data_type in (10, 16, *_INTEGERS)
+    return known and not initializer.int32_data and 0 not in initializer.dims
 
 
 def zoo_options() -> dict[str, dict[str, tuple[str, str]]]:
@@ -245,7 +323,9 @@ def zoo_graph(spelling: str) -> onnx.ModelProto:
 
 def decode(data: bytes) -> dict[str, Any]:
     """All that a file holds: zoo, skeleton, provenance, and tensors by name (a list where dense, else a dict)."""
-    assert data[:4] == b"DCZ\x01"
+    assert data[:3] == b"DCZ"
+    version = data[3]
+    assert version in (1, 2)
     assert struct.pack(">I", zlib.crc32(data[:-4])) == data[-4:]
     end = next(at for at in range(4, len(data)) if data[at] < 128) + 1
     assert sum((byte & 127) << 7 * place for place, byte in enumerate(data[4:end])) == len(data)
@@ -254,6 +334,8 @@ def decode(data: bytes) -> dict[str, Any]:
     zoo = graph.decode() if named else None
     if zoo is not None:
         graph = zoo_graph(zoo).SerializeToString(deterministic=True)
+        if version == 2:
+            assert bits.u(32) == zlib.crc32(graph)
     texts = [text.decode() for text in _byte_string(bits).split(b"\xff")]
     assert texts.pop() == ""
     tensors: dict[str, Any] = {}
@@ -261,13 +343,12 @@ def decode(data: bytes) -> dict[str, Any]:
     gap_models: list[Any] = []
     exponent_models: list[Any] = []
     for parameter in onnx.load_model_from_string(graph).graph.initializer:
-        if not _is_parameter(parameter):
+        if not _is_parameter(parameter, version):
             continue
-        size = prod(parameter.dims)
         if bits.u(1):
-            tensors[parameter.name] = _coded(bits, size, code_models, gap_models)
+            tensors[parameter.name] = _coded(bits, parameter, version, code_models, gap_models, exponent_models)
         else:
-            tensors[parameter.name] = _array(bits, size, exponent_models)
+            tensors[parameter.name] = _dense(bits, parameter, code_models, exponent_models)
     padding = bits.g(0)
     rest = bits.text[bits.at :]
     assert len(rest) // 8 == padding
