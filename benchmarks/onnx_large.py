@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.worker import memory_bytes
 from benchmarks import keep
-from compress.post_training.settings import PostTraining
+from compress.rounding.settings import PostTraining
 
 __all__ = ["main"]
 

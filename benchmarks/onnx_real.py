@@ -223,7 +223,7 @@ def answers_of(model: Path, network: Network) -> list[Any]:
 
 
 def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, Any]:
-    from compress.post_training.settings import PostTraining
+    from compress.rounding.settings import PostTraining
     from deep_compress.jobs.onnx import compress_onnx
 
     with tempfile.TemporaryDirectory() as folder:

@@ -25,8 +25,8 @@ from benchmarks.onnx_browser import find_browser, find_onnxruntime_web, run_in_b
 from benchmarks.onnx_inference import inference_ns
 from compress.graph import Graph, graph_of_zoo
 from compress.packed.container import dumps as pack
-from compress.post_training.probe import random_feeds, run_file
 from compress.representation import CodedTensor, CompressedModel, DenseTensor
+from compress.rounding.probe import random_feeds, run_file
 from export import TARGETS
 
 __all__ = ["main", "network"]

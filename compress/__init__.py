@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from compress.front_ends.compression import Compression
     from compress.front_ends.module import compress_network
+    from compress.front_ends.post_training import post_training
     from compress.graph import Graph, graph_of_model, graph_of_module, graph_of_zoo
     from compress.packed.container import dumps, load, loads, save
     from compress.recipe.recipe import Recipe
-    from compress.representation import Codebook, CodedTensor, CompressedModel, CsrCodes, DenseTensor
+    from compress.representation import Codebook, CodedTensor, CompressedModel, CsrCodes, DenseTensor, Grid
+    from compress.rounding.settings import PostTraining
 
 __all__ = [
     "Codebook",
@@ -26,6 +28,8 @@ __all__ = [
     "CsrCodes",
     "DenseTensor",
     "Graph",
+    "Grid",
+    "PostTraining",
     "Recipe",
     "compress_network",
     "dumps",
@@ -34,6 +38,7 @@ __all__ = [
     "graph_of_zoo",
     "load",
     "loads",
+    "post_training",
     "save",
 ]
 
@@ -45,6 +50,8 @@ _HOMES = {
     "CsrCodes": "representation",
     "DenseTensor": "representation",
     "Graph": "graph",
+    "Grid": "representation",
+    "PostTraining": "rounding.settings",
     "Recipe": "recipe.recipe",
     "compress_network": "front_ends.module",
     "dumps": "packed.container",
@@ -53,6 +60,7 @@ _HOMES = {
     "graph_of_zoo": "graph",
     "load": "packed.container",
     "loads": "packed.container",
+    "post_training": "front_ends.post_training",
     "save": "packed.container",
 }
 

@@ -19,12 +19,12 @@ from compress.observer import Observer, Silent
 from compress.onnx_file.find import Weight, find_weights, not_finite_at, stored_tensors
 from compress.onnx_file.lift import lift
 from compress.onnx_file.read import OnnxFile
-from compress.post_training.bias import Correction
-from compress.post_training.bits import LEFT, choose_bits
-from compress.post_training.coding import Coded, code_tensor
-from compress.post_training.report import TensorRow, row_of_coded, row_of_left
-from compress.post_training.settings import PostTraining
 from compress.representation import MAX_SIZE, CodedTensor, CompressedModel, DenseTensor, Tensor
+from compress.rounding.bias import Correction
+from compress.rounding.bits import LEFT, choose_bits
+from compress.rounding.report import TensorRow, row_of_coded, row_of_left
+from compress.rounding.settings import PostTraining
+from compress.rounding.tensor import Coded, code_tensor
 
 __all__ = ["OnnxCompression", "compress_onnx_file", "dense_model_of"]
 
@@ -79,7 +79,7 @@ def compress_onnx_file(
         Used up: its data leave the model.
     settings : PostTraining
     feeds : Path
-        Inputs (.npz, see `compress.post_training.probe`) on which errors are measured where bits are chosen.
+        Inputs (.npz, see `compress.rounding.probe`) on which errors are measured where bits are chosen.
     folder : Path
         For files in between.
     calibrated : bool
@@ -101,7 +101,7 @@ def compress_onnx_file(
     """
     weights, reasons = find_weights(file)
     if not weights and not reasons:
-        raise CompressError(f"{file.path}: found no weights of 256 elements or more, allowed a model with some")
+        raise CompressError(f"{file.name}: found no weights of 256 elements or more, allowed a model with some")
     code = partial(_code, settings)
     bits: Mapping[str, int] = {}
     if settings.max_error is not None or settings.target_size is not None:
@@ -128,7 +128,7 @@ def compress_onnx_file(
             coded.append((weight, found.tensor))
         observer.progress("share", number, len(weights))
     if not coded:
-        raise CompressError(f"{file.path}: found no tensor that would shrink, allowed at least one")
+        raise CompressError(f"{file.name}: found no tensor that would shrink, allowed at least one")
     rows += [row_of_left(label, reason) for label, reason in reasons.items()]
     biases = correction.biases if correction is not None else {}
     model, labels = _model_of(file, coded, tuple(biases), _provenance(settings))

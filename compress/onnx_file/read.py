@@ -41,6 +41,11 @@ class OnnxFile:
     path: Path | None = None
     size: int = 0
 
+    @property
+    def name(self) -> str:
+        """What an error calls it."""
+        return "model" if self.path is None else str(self.path)
+
     def copy(self) -> "OnnxFile":
         """The same with a model of its own, to be changed; protobuf frees what was taken out only with the whole."""
         import onnx

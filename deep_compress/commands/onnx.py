@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.post_training.rounding import ROUNDINGS
+from compress.rounding.methods import ROUNDINGS
 from compress.sizes import parse_size
 from deep_compress.commands.common import Json, Quiet, table_console
 from deep_compress.jobs.back_ends import BACK_ENDS
 
 if TYPE_CHECKING:
-    from compress.post_training.report import OnnxReport
+    from compress.rounding.report import OnnxReport
 
 __all__ = ["onnx"]
 
@@ -79,7 +79,7 @@ def onnx(
     compress onnx model.onnx -o small.onnx --bits 6
     compress onnx model.onnx -o model.dcz
     """
-    from compress.post_training.settings import PostTraining
+    from compress.rounding.settings import PostTraining
     from deep_compress.console import Reporter
     from deep_compress.jobs import onnx as job
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from onnx_models import GENERATOR, decoded, normal, perceptron, write
 
 from compress.errors import CompressError
-from compress.post_training.settings import PostTraining
+from compress.rounding.settings import PostTraining
 from deep_compress.jobs import onnx as onnx_job
 
 KEEP = {"names": "keep"}

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import normal, perceptron, write
 
 from compress.errors import CompressError, CorruptFileError, UnsupportedError, UsageError, WeightsError
-from compress.post_training.settings import PostTraining
+from compress.rounding.settings import PostTraining
 from deep_compress.jobs import onnx as onnx_job
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.onnx_real import NETWORKS, answers_of, find_network
-from compress.post_training.settings import PostTraining
+from compress.rounding.settings import PostTraining
 from deep_compress.jobs.onnx import compress_onnx
 
 # With all names kept, the share of the file that is graph sets how far a ratio can fall.

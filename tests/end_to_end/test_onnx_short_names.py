@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from onnx_models import calibration, normal, perceptron, write
 
 from compress.errors import CompressError
-from compress.post_training.settings import PostTraining
+from compress.rounding.settings import PostTraining
 from deep_compress.jobs import onnx as onnx_job
 
 FEED = np.random.default_rng(3).normal(size=(4, 64)).astype(np.float32)

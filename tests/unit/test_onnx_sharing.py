@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from compress.errors import UsageError
-from compress.post_training.allocate import upgrade_path
-from compress.post_training.coding import code_tensor, coded_bits
-from compress.post_training.settings import PostTraining
 from compress.representation import CodedTensor
+from compress.rounding.allocate import upgrade_path
+from compress.rounding.settings import PostTraining
+from compress.rounding.tensor import code_tensor, coded_bits
 
 
 def share_tensor(array: np.ndarray, **options: object) -> CodedTensor | None:

@@ -6,7 +6,7 @@ from math import isfinite
 
 from compress.errors import UsageError
 from compress.names import known_name
-from compress.post_training.rounding import ROUNDINGS
+from compress.rounding.methods import ROUNDINGS
 
 __all__ = ["PostTraining"]
 

@@ -1,6 +1,6 @@
 """A process of its own in which onnxruntime loads and runs one ONNX file.
 
-    python -m compress.post_training.worker VERB ARGUMENTS
+    python -m compress.rounding.worker VERB ARGUMENTS
 
     feeds MODEL FEEDS.npz         find random inputs that the model takes
     run MODEL FEEDS.npz OUT.npz   load it, run every feed, keep the outputs
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import first_line
-from compress.post_training.output_error import output_error
+from compress.rounding.output_error import output_error
 
 _SIZES = (64, 32, 128, 256, 224, 512, 16, 8, 640, 1)
 """For an open axis, one after the other until the model takes one: powers of two first, then what images have."""

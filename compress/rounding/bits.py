@@ -14,10 +14,10 @@ from compress.observer import Observer
 from compress.onnx_file.find import Weight, find_weights
 from compress.onnx_file.lift import lift
 from compress.onnx_file.read import OnnxFile
-from compress.post_training.allocate import upgrade_path
-from compress.post_training.coding import Coded, code_tensor, coded_bits
-from compress.post_training.probe import vary_weights
-from compress.post_training.settings import PostTraining
+from compress.rounding.allocate import upgrade_path
+from compress.rounding.probe import vary_weights
+from compress.rounding.settings import PostTraining
+from compress.rounding.tensor import Coded, code_tensor, coded_bits
 
 __all__ = ["LEFT", "choose_bits"]
 

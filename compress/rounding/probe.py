@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import CompressError, UsageError, first_line
-from compress.post_training.output_error import OutputError
+from compress.rounding.output_error import OutputError
 
 __all__ = [
     "Probe",
@@ -145,7 +145,7 @@ def means_of(model: Path, feeds: Path, axes: Mapping[str, int], folder: Path) ->
 def _call(verb: str, *arguments: Path | str) -> dict[str, Any]:
     paths = (_HOME, os.environ.get("PYTHONPATH"))
     done = subprocess.run(
-        [sys.executable, "-m", "compress.post_training.worker", verb, *map(str, arguments)],
+        [sys.executable, "-m", "compress.rounding.worker", verb, *map(str, arguments)],
         capture_output=True,
         text=True,
         env=dict(os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(filter(None, paths))),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.onnx_file.find import Weight
-from compress.post_training.coding import Coded, coded_bits
+from compress.rounding.tensor import Coded, coded_bits
 
 __all__ = ["OnnxReport", "TensorRow", "row_of_coded", "row_of_left"]
 

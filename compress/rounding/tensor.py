@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from compress.coding.entropy import entropy_bits
 from compress.elements import ELEMENTS, Element, ordinals
-from compress.post_training.rounding import ROUNDINGS
 from compress.representation import MAX_BITS, Codebook, CodedTensor
+from compress.rounding.methods import ROUNDINGS
 
 __all__ = ["Coded", "code_tensor", "coded_bits"]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compress.graph import serialise
 from compress.onnx_file.find import Weight, stored_tensors
 from compress.onnx_file.read import OnnxFile
-from compress.post_training.probe import means_of
+from compress.rounding.probe import means_of
 
 __all__ = ["Correctable", "Correction", "correctable_layers", "corrected_bias"]
 
