@@ -130,7 +130,7 @@ def exact(array: NDArray[np.float32], element: Element, thing: str) -> NDArray[A
         found = array.astype(element.dtype)
         same = found.astype(np.float32).tobytes() == array.tobytes()
     if not same:
-        raise CorruptFileError(f"{thing}: found a number that is no {element.name}")
+        raise CorruptFileError(f"{thing}: found a number that is no {element.name}, allowed only such")
     return found
 
 

@@ -10,15 +10,17 @@ from onnx import TensorProto, helper
 
 from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
+from compress.elements import ELEMENTS
 from compress.graph import Graph
 from compress.packed.container import dumps
-from compress.representation import CodedTensor, CompressedModel, DenseTensor
+from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor, Grid
 
 MUCH_MEMORY = 64 << 20
 
 
-def skeleton(**shapes: tuple[int, ...]) -> bytes:
-    hollow = [TensorProto(name=name, dims=shape, data_type=TensorProto.FLOAT) for name, shape in shapes.items()]
+def skeleton(element: str = "float32", **shapes: tuple[int, ...]) -> bytes:
+    kind = ELEMENTS[element].onnx
+    hollow = [TensorProto(name=name, dims=shape, data_type=kind) for name, shape in shapes.items()]
     content: bytes = helper.make_model(helper.make_graph([], "g", [], [], hollow)).SerializeToString(deterministic=True)
     return content
 
@@ -43,16 +45,54 @@ def _small() -> CompressedModel:
     return CompressedModel(graph, tensors, {"recipe": "seed=0"})
 
 
+def _small_of_version_2() -> CompressedModel:
+    """What version 2 adds, in little room: element types, groups, orders of axes, grids, codebooks of integers."""
+    index = np.arange(60)
+    places = np.flatnonzero(index * 7 % 5 < 2)
+    grid = Grid(np.float32([0.5, 0.25, 2.0]), -3, 7, 3)
+    rows = np.array([[-7, -1, 3], [-8, 0, 7]], np.int8)
+    tensors: tuple[CodedTensor | DenseTensor, ...] = (
+        CodedTensor(
+            name="a",
+            shape=(3, 4, 5),
+            positions=places,
+            codes=(places % 7).astype(np.uint8),
+            codebook=grid,
+            element="bfloat16",
+            group_size=20,
+            axes=(2, 0, 1),
+        ),
+        CodedTensor(
+            name="b",
+            shape=(60,),
+            positions=None,
+            codes=(index % 3).astype(np.uint8),
+            codebook=Codebook(rows, 2),
+            element="int4",
+            group_size=30,
+        ),
+        DenseTensor("c", (index % 16).astype(np.uint8), "uint4"),
+        DenseTensor("d", (index / 8).astype(np.float16), "float16"),
+        CodedTensor.of_mask("e", index < 5, index[:5] % 3, np.float32([-1.0, -0.0, 0.0]), 2),
+    )
+    hollow = [TensorProto(name=own.name, dims=own.shape, data_type=ELEMENTS[own.element].onnx) for own in tensors]
+    content = helper.make_model(helper.make_graph([], "g", [], [], hollow)).SerializeToString(deterministic=True)
+    return CompressedModel(Graph(None, content), tensors, {"recipe": "seed=0"})
+
+
 SMALL = dumps(_small())
+SMALL_2 = dumps(_small_of_version_2())
+FILES = (SMALL, SMALL_2)
+"""One file of every version."""
 
 
-def frame(content: bytes) -> bytes:
+def frame(content: bytes, version: int = 1) -> bytes:
     """A file with a right length and checksum around any body (FORMAT.md, section 1)."""
     rest = 4 + len(content) + 4
     size = next(size for size in range(1, 10) if rest + size < 1 << 7 * size)
     length = rest + size
     groups = [(length >> 7 * place & 127) | (128 if place < size - 1 else 0) for place in range(size)]
-    framed = b"DCZ\x01" + bytes(groups) + content
+    framed = b"DCZ" + bytes([version, *groups]) + content
     return framed + zlib.crc32(framed).to_bytes(4, "big")
 
 
@@ -70,13 +110,13 @@ def little_memory() -> Iterator[None]:
         tracemalloc.stop()
 
 
-def written(skeleton: bytes, write: Callable[[BitWriter], None]) -> bytes:
+def written(skeleton: bytes, write: Callable[[BitWriter], None], version: int = 1) -> bytes:
     out = BitWriter()
     out.write(0, 1)
     write_blob(out, skeleton)
     write_blob(out, b"")
     write(out)
-    return frame(out.to_bytes())
+    return frame(out.to_bytes(), version)
 
 
 def coded_header(out: BitWriter, nnz: int, size: int) -> None:

@@ -1,5 +1,6 @@
 """Every rule of the format that a file can break has a message of its own."""
 
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from hostile_bytes import SMALL, coded_header, constant_model, frame, skeleton, 
 from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
 from compress.errors import CorruptFileError
+from compress.graph import graph_of_zoo
 from compress.packed.container import loads
 
 
@@ -122,13 +124,79 @@ def test_each_rule_has_its_message(write: Callable[[BitWriter], None], message: 
         loads(_prefixed(write))
 
 
+NATURAL = (0, 1), (0, 1)
+"""The fields that say: its own order of axes, one group."""
+
+GRID_OF_TWO = (1, 1), (0, 3), (1, 1), (2, 5), (0b10000, 5), (0, 5), (1, 1)
+"""A grid of two codes for two survivors, up to the exponent of its scale."""
+
+
+@pytest.mark.parametrize(
+    ("element", "write", "message"),
+    [
+        ("float32", _fields((1, 1), (1, 1), (0, 1), *FULL), "w, axes: found their own order told, allowed another one"),
+        ("float32", _fields((1, 1), (0, 1), (1, 1), (31, 5), *FULL), "w, groups: found 31, allowed 0 to 18"),
+        ("int8", _fields((1, 1), *NATURAL, (1, 1), *FULL), "w: found a grid of int8, allowed a codebook"),
+        (
+            "float16",
+            _fields((1, 1), *NATURAL, (0, 1), (0, 3), (0b010, 3), (2, 5), (23, 5), (0, 1), (1, 31), *FULL),
+            "w, codebook: found a number that is no float16, allowed only such",
+        ),
+        (
+            "float32",
+            _fields((1, 1), *NATURAL, (1, 1), (0, 3), (0b00100, 5), *FULL),
+            "w, codebook: found 3 codes unused, allowed at most 2",
+        ),
+        (
+            "float32",
+            _fields((1, 1), *NATURAL, (1, 1), (0, 3), (1, 1), (2, 5), (0, 13), (131087, 18), *FULL),
+            r"w, codebook, first: found \d+, allowed below 131071",
+        ),
+        (
+            "float32",
+            _fields((1, 1), *NATURAL, *GRID_OF_TWO, (0, 8), (0, 1), *FULL),
+            "w, codebook: found a grid without steps, allowed positive scales and 1 code or more",
+        ),
+        (
+            "bfloat16",
+            _fields(
+                (1, 1), *NATURAL, (1, 1), (6, 3), (1, 1), (2, 5), (0b10000, 5), (0, 5), (1, 1), (254, 8), (0, 1), *FULL
+            ),
+            "w, codebook: found a grid beyond the range of bfloat16, allowed finite values",
+        ),
+        (
+            "int4",
+            _fields((1, 1), *NATURAL, (0, 1), (0, 3), (1, 1), (2, 5), (15, 4), (0, 3), (0b010, 3), *FULL),
+            "w, codebook: found 8, allowed at most 7 in int4",
+        ),
+        ("uint4", _fields((0, 1), _model(16), *FULL), "w: found 16, allowed 4 bits"),
+    ],
+)
+def test_each_rule_of_version_2_has_its_message(element: str, write: Callable[[BitWriter], None], message: str) -> None:
+    with pytest.raises(CorruptFileError, match=f"^{message}$"):
+        loads(written(skeleton(element, w=(4, 5)), write, version=2))
+
+
+def test_a_named_network_that_is_another_one_now_is_refused() -> None:
+    out = BitWriter()
+    out.write(1, 1)
+    write_blob(out, b"lenet-5")
+    out.write(0, 32)
+    with pytest.raises(CorruptFileError) as caught:
+        loads(frame(out.to_bytes(), 2))
+    found = zlib.crc32(graph_of_zoo("lenet-5").skeleton)
+    assert str(caught.value) == (
+        f"graph, checksum: found {found:08x} of the layers of lenet-5, allowed 00000000 as declared"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda d: b"", "file: found  at its start, allowed 44435a"),
         (lambda d: b"PK\x03" + d[3:], "file: found 504b03 at its start, allowed 44435a"),
-        (lambda d: d[:3], "version: found nothing, allowed 01"),
-        (lambda d: d[:3] + b"\x02" + d[4:], "version: found 02, allowed 01"),
+        (lambda d: d[:3], "version: found nothing, allowed 01 or 02"),
+        (lambda d: d[:3] + b"\x03" + d[4:], "version: found 03, allowed 01 or 02"),
         (lambda d: d[:4], "length: found nothing, allowed 1 to 9 bytes, the last below 80, not 00"),
         (
             lambda d: d[:4] + b"\x80" * 20,

@@ -90,7 +90,7 @@ def test_a_size_is_refused_before_it_is_allocated(
 
 
 def test_many_small_parameters_are_cells_too() -> None:
-    reader = TensorReader(BitReader(bytes(8)), cells=40)
+    reader = TensorReader(BitReader(bytes(8)), cells=40, version=1)
     reader.read("a", (0,))
     reader.read("b", (0,))
     with pytest.raises(
