@@ -54,7 +54,6 @@ def _app(name: str, text: str, panels: Mapping[str, Mapping[str, Callable[..., N
         name=name,
         context_settings={"help_option_names": ["-h", "--help"]},
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
     app.callback(help=text)(_options)
