@@ -1,7 +1,7 @@
 """What the commands share: options that recur, how values are read and results printed."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "TimedDevice",
     "comma_separated",
     "documented",
+    "offered",
     "parse_settings",
     "table_console",
     "whole_number",
@@ -66,6 +67,19 @@ def documented(**parts: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return function
 
     return fill
+
+
+def offered(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """What a shell offers as an option's value: those of the names that begin as the user has begun.
+
+    >>> offered(["lenet-5", "lenet-300-100", "vgg-lite"])("le")
+    ['lenet-5', 'lenet-300-100']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
 
 
 def table_console() -> "Console":

@@ -1,62 +1,101 @@
 """Both commands put together: parse, call what they name, turn errors into one line and an exit code."""
 
 import os
+import platform
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from bench.errors import BenchError
 from compress.errors import CompressError
+from deep_compress import __version__
 from deep_compress.commands import measure, packed, run, search, sweep
 from deep_compress.commands import onnx as onnx_model
 
-__all__ = ["bench", "compress"]
+__all__ = ["BENCH", "COMPRESS", "bench", "compress"]
 
 _INTERRUPTED = 130
 
-_COMPRESS: dict[str, dict[str, Callable[..., None]]] = {
-    "Compress": {
-        "run": run.run,
-        "onnx": onnx_model.onnx,
-        "search": search.search,
-        "sensitivity": search.sensitivity,
-        "sweep": sweep.sweep,
-    },
-    "Packed files": {
-        "inspect": packed.inspect,
-        "unpack": packed.unpack,
-        "export": packed.export,
-        "eval": packed.evaluate,
-        "verify": packed.verify,
-    },
-}
-_BENCH: dict[str, dict[str, Callable[..., None]]] = {
-    "Measure": {
-        "size": measure.size,
-        "latency": measure.latency,
-        "layers": measure.layers,
-        "energy": measure.energy,
-        "report": measure.report,
-    },
-}
+_RUNTIMES = ("torch", "onnx", "onnxruntime")
+"""Packages whose versions `--version` tells beside ours: a network is made, written and run by them."""
 
 
-def _app(name: str, text: str, panels: dict[str, dict[str, Callable[..., None]]]) -> typer.Typer:
+def _versions() -> str:
+    """Our version on a line of its own, then the others', read from what is installed and not from what is loaded."""
+    found = [f"Python {platform.python_version()}"]
+    for package in _RUNTIMES:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu alone
+            found.append(f"no package {package}")
+    return f"deep-compress {__version__}\n{', '.join(found)}"
+
+
+def _show_versions(wanted: bool) -> None:
+    if wanted:
+        print(_versions())
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the versions and exit.", callback=_show_versions, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
+def _app(name: str, text: str, panels: Mapping[str, Mapping[str, Callable[..., None]]]) -> typer.Typer:
     app = typer.Typer(
         name=name,
-        help=text,
         context_settings={"help_option_names": ["-h", "--help"]},
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
+    app.callback(help=text)(_options)
     for panel, commands in panels.items():
         for command, function in commands.items():
             app.command(command, rich_help_panel=panel)(function)
     return app
+
+
+COMPRESS = _app(
+    "compress",
+    "Prune, share and Huffman-code a network; write files that are small and run.",
+    {
+        "Compress": {
+            "run": run.run,
+            "onnx": onnx_model.onnx,
+            "search": search.search,
+            "sensitivity": search.sensitivity,
+            "sweep": sweep.sweep,
+        },
+        "Packed files": {
+            "inspect": packed.inspect,
+            "unpack": packed.unpack,
+            "export": packed.export,
+            "eval": packed.evaluate,
+            "verify": packed.verify,
+        },
+    },
+)
+BENCH = _app(
+    "bench",
+    "Measure what compression costs and gains: bytes and time.",
+    {
+        "Measure": {
+            "size": measure.size,
+            "latency": measure.latency,
+            "layers": measure.layers,
+            "energy": measure.energy,
+            "report": measure.report,
+        },
+    },
+)
 
 
 def _main(app: typer.Typer) -> NoReturn:
@@ -87,9 +126,9 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def compress() -> NoReturn:
     """Entry point of the command `compress`."""
-    _main(_app("compress", "Prune, share and Huffman-code a network; write files that are small and run.", _COMPRESS))
+    _main(COMPRESS)
 
 
 def bench() -> NoReturn:
     """Entry point of the command `bench`."""
-    _main(_app("bench", "Measure what compression costs and gains: bytes and time.", _BENCH))
+    _main(BENCH)

@@ -7,8 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from compress.datasets import DATASETS
 from compress.names import known_name
-from deep_compress.commands.common import DataDir, Json, PackedFile, Quiet, documented, parse_settings, table_console
+from deep_compress.commands.common import (
+    DataDir,
+    Json,
+    PackedFile,
+    Quiet,
+    documented,
+    offered,
+    parse_settings,
+    table_console,
+)
 from export import TARGETS
 
 __all__ = ["evaluate", "export", "inspect", "unpack", "verify"]
@@ -71,7 +81,17 @@ def export(
             metavar="FILE", help="a packed file (.dcz); for target c also an .onnx file", show_default=False
         ),
     ],
-    target: Annotated[str, typer.Option("--target", "-t", help=", ".join(TARGETS), metavar="NAME", show_default=False)],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            "-t",
+            help=", ".join(TARGETS),
+            metavar="NAME",
+            show_default=False,
+            autocompletion=offered(TARGETS),
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="the file to write", metavar="FILE", show_default=False)],
     functions: Annotated[bool | None, _target_option("onnx", "functions", default="functions")] = None,
     max_load_memory: Annotated[
@@ -124,7 +144,7 @@ def _sizes(files: tuple[Path, ...]) -> str:
 
 def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a .dcz or an .onnx file", show_default=False)],
-    data: Annotated[str, typer.Option(help="data set", metavar="NAME")] = "mnist",
+    data: Annotated[str, typer.Option(help="data set", metavar="NAME", autocompletion=offered(DATASETS))] = "mnist",
     data_dir: DataDir = None,
     quiet: Quiet = False,
     as_json: Json = False,

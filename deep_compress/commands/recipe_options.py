@@ -1,13 +1,17 @@
 """Options that set fields of the recipe, for the commands that train; and the recipe that they make together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from compress.datasets import DATASETS
+from compress.networks import NETWORKS
+from compress.prune import CRITERIA, SCHEDULES
 from compress.recipe.recipe import Recipe, load_recipe
-from deep_compress.commands.common import parse_settings
+from compress.share.k_means import INITIALISATIONS
+from deep_compress.commands.common import offered, parse_settings
 
 __all__ = [
     "Checkpoint",
@@ -30,25 +34,26 @@ __all__ = [
 ]
 
 
-def recipe_option(name: str, *, metavar: str = "VALUE") -> Any:
-    """An option that sets a field of the recipe, with the field's own description and default."""
+def recipe_option(name: str, *, metavar: str = "VALUE", names: Iterable[str] = ()) -> Any:
+    """An option that sets a field of the recipe, with the field's own description and default; shells offer `names`."""
     return typer.Option(
         f"--{name.replace('_', '-')}",
         help=Recipe.model_fields[name].description,
         metavar=metavar,
         show_default=str(Recipe().flat()[name]),
+        autocompletion=offered(names) if names else None,
     )
 
 
-Network = Annotated[str | None, recipe_option("network", metavar="NAME")]
-Data = Annotated[str | None, recipe_option("data", metavar="NAME")]
+Network = Annotated[str | None, recipe_option("network", metavar="NAME", names=NETWORKS)]
+Data = Annotated[str | None, recipe_option("data", metavar="NAME", names=DATASETS)]
 Seed = Annotated[str | None, recipe_option("seed")]
 Epochs = Annotated[str | None, recipe_option("epochs")]
-Criterion = Annotated[str | None, recipe_option("criterion", metavar="NAME")]
-Schedule = Annotated[str | None, recipe_option("schedule", metavar="NAME")]
+Criterion = Annotated[str | None, recipe_option("criterion", metavar="NAME", names=CRITERIA)]
+Schedule = Annotated[str | None, recipe_option("schedule", metavar="NAME", names=SCHEDULES)]
 Rounds = Annotated[str | None, recipe_option("rounds")]
 RetrainEpochs = Annotated[str | None, recipe_option("retrain_epochs")]
-Initialisation = Annotated[str | None, recipe_option("initialisation", metavar="NAME")]
+Initialisation = Annotated[str | None, recipe_option("initialisation", metavar="NAME", names=INITIALISATIONS)]
 TuneEpochs = Annotated[str | None, recipe_option("tune_epochs")]
 Checkpoint = Annotated[
     Path | None, typer.Option(help="trained weights (safetensors) in place of dense training", metavar="FILE")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
-import cli
 from compress.sizes import parse_size
 from deep_compress.commands import search
+from deep_compress.commands.main import COMPRESS
 from deep_compress.search.search import Goal
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text("utf-8")
@@ -20,7 +20,7 @@ COMMANDS = re.findall(r"^    (compress .*?)(?: +#.*)?$", TEXT, flags=re.MULTILIN
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_is_parsed(line: str) -> None:
     words = shlex.split(line)[1:]
-    app = typer.main.get_command(cli._app("compress", "", cli._COMPRESS))
+    app = typer.main.get_command(COMPRESS)
     assert isinstance(app, typer.core.TyperGroup)
     context = app.make_context("compress", list(words))
     name, found, rest = app.resolve_command(context, list(words))

@@ -1,6 +1,5 @@
 """`bench latency` on small networks: what is measured, what is refused, and that every reason is given."""
 
-import ast
 import json
 import os
 import re
@@ -15,7 +14,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-import bench.latency
 import bench.loading
 from bench.contestant import Contestant
 from bench.errors import BenchError, BenchUsageError
@@ -24,7 +22,6 @@ from bench.render import render_latency
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import missing_cuda
 
-BENCH = Path(bench.latency.__file__).parent
 FAST = {"warm_up": 2, "iterations": 6, "rounds": 3, "max_seconds": 5.0}
 
 
@@ -246,11 +243,3 @@ def test_cores_to_pin_to_reach_the_process(network: BenchFile) -> None:
     report = measure_latency(config)
     assert report.measurements[0].status == "measured"
     assert report.to_json()["settings"]["cpus"] == [core]
-
-
-def test_this_room_imports_no_other() -> None:
-    for path in BENCH.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.split(".")[0] for name in names} & {"compress", "export", "cli"}, path
