@@ -23,7 +23,7 @@ PIPELINE = {
     "compress.training.trainer",
     "compress.recipe.recipe",
 }
-OPEN_TO_EXPORT = {"representation", "graph", "coding", "errors"}
+OPEN_TO_EXPORT = {"representation", "elements", "graph", "coding", "errors"}
 
 
 def _imports(path: Path) -> set[str]:

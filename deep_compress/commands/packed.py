@@ -97,6 +97,15 @@ def export(
     max_load_memory: Annotated[
         str | None, _target_option("onnx", "max_load_memory", metavar="SIZE", default="8 × dense, 16 MiB at least")
     ] = None,
+    short_names: Annotated[
+        bool | None,
+        typer.Option(
+            "--short-names/--keep-names",
+            help=TARGETS["onnx"].options["names"].summary,
+            show_default="keep-names",
+            rich_help_panel="Options of target onnx",
+        ),
+    ] = None,
     weights: Annotated[str | None, _target_option("c", "weights", metavar="NAME", default="float")] = None,
     unroll: Annotated[str | None, _target_option("c", "unroll", metavar="NAME", default="some")] = None,
     settings: Annotated[
@@ -118,7 +127,9 @@ def export(
     """
     from deep_compress import jobs
 
-    given = {"functions": functions, "max_load_memory": max_load_memory, "weights": weights, "unroll": unroll}
+    names = None if short_names is None else "short" if short_names else "keep"
+    given = {"functions": functions, "max_load_memory": max_load_memory, "names": names}
+    given |= {"weights": weights, "unroll": unroll}
     options = {**parse_settings(settings), **{name: value for name, value in given.items() if value is not None}}
     exported = jobs.export_file(file, target, out, options)
     for path in exported.files:

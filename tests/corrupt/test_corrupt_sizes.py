@@ -91,12 +91,12 @@ def test_a_size_is_refused_before_it_is_allocated(
 
 def test_many_small_parameters_are_cells_too() -> None:
     reader = TensorReader(BitReader(bytes(8)), cells=40, version=1)
-    reader.read("a", (0,))
-    reader.read("b", (0,))
+    reader.read("a", (0,), "float32")
+    reader.read("b", (0,), "float32")
     with pytest.raises(
         CorruptFileError, match=r"^c: found 16 values declared, allowed the 8 left in a file of its size$"
     ):
-        reader.read("c", (0,))
+        reader.read("c", (0,), "float32")
 
 
 def _blob(out: BitWriter, method: int, size: int, packed: bytes) -> None:
