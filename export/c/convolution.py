@@ -39,7 +39,6 @@ def _layout(step: Convolution) -> _Columns:
     stride, dilation = step.strides[0], step.dilations[0]
     ky, kx = np.mgrid[0:kh, 0:kw]
     identity = kw == 1 and kh == 1 and step.strides == (1, 1) and not any(step.pads)
-    phases = min(stride, kh if stride > 1 else 1)
     used = sorted({(y * dilation) % stride for y in range(kh)})
     phases = len(used)
     phase = np.searchsorted(used, (ky * dilation) % stride)

@@ -25,7 +25,7 @@ def table_bytes(source: str) -> int:
     for line in source.splitlines():
         if line.startswith("#if"):
             condition = line[3:].strip()
-            stack.append(stack[-1] and condition not in ("WIDE", "PERMUTES", "TILE", "LANES == 16", "TILE && WIDE"))
+            stack.append(stack[-1] and condition not in _ABSENT)
         elif line.startswith("#else"):
             taken = stack.pop()
             stack.append(stack[-1] and not taken)
