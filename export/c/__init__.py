@@ -61,9 +61,9 @@ def emit(
     model: "onnx.ModelProto", *, stem: str = "model", weights: str = "float", unroll: str = "some"
 ) -> Mapping[str, bytes]:
     """Write any ONNX model with plain weights as C; a zero among its weights counts as pruned. As `dumps` else."""
-    from export.c.plan import plan
-    from export.c.reader import read
-    from export.c.source import source
+    from export.c.graph.plan import plan
+    from export.c.graph.reader import read
+    from export.c.writing.source import source
 
     if weights not in WEIGHTS:
         raise UsageError(f"weights: found {weights!r}, allowed {', '.join(WEIGHTS)}")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import pool
-from export.c.steps import Convolution
+from export.c.layers import pool
+from export.c.graph.steps import Convolution
 from export.c.text import array
 
 __all__ = ["Phases", "phases", "suits"]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import blocks, dense, phases, pool, tables
-from export.c.pointwise import activate
-from export.c.steps import Convolution
+from export.c.layers import blocks, dense, phases, pool, tables
+from export.c.layers.pointwise import activate
+from export.c.graph.steps import Convolution
 from export.c.text import ALIGN, Piece, round_up
 
 __all__ = ["convolution"]

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import dense, packing, tables
-from export.c.pointwise import activate
-from export.c.steps import Linear
+from export.c.layers import dense, packing, tables
+from export.c.layers.pointwise import activate
+from export.c.graph.steps import Linear
 from export.c.text import TILE, Piece, array, index_type, number
 
 __all__ = ["DENSE_FROM", "linear", "linear_batch"]

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from export.c.steps import Activation, Add, Affine, Concat, Pointwise, Softmax, Transpose
+from export.c.graph.steps import Activation, Add, Affine, Concat, Pointwise, Softmax, Transpose
 from export.c.text import Piece, array, number
 
 __all__ = ["activate", "add", "affine", "applied", "concat", "pointwise", "softmax", "transpose"]

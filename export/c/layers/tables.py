@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.packing import Packed, packed
+from export.c.layers.packing import Packed, packed
 from export.c.text import array, index_type
 
 __all__ = ["convolution_table", "longest_row", "nonzeros", "rows_code"]

@@ -3,7 +3,7 @@
 import re
 from math import prod
 
-from export.c.steps import Program
+from export.c.graph.steps import Program
 from export.c.text import TILE
 
 __all__ = ["header_text", "table_bytes"]

@@ -2,7 +2,7 @@
 
 import re
 
-from export.c import dense
+from export.c.layers import dense
 
 __all__ = ["TOGETHER", "functions", "vectors"]
 

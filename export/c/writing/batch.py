@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from export.c import linear, pointwise
-from export.c.images import Images
-from export.c.steps import Linear, Pointwise, Program
+from export.c.layers import linear, pointwise
+from export.c.layers.images import Images
+from export.c.graph.steps import Linear, Pointwise, Program
 
 __all__ = ["Tile", "runs", "tail", "tile"]
 

@@ -3,12 +3,14 @@
 import re
 from math import prod
 
-from export.c import batch, linear, pointwise, pool, prelude, tables
-from export.c.convolution import convolution
-from export.c.header import header_text, table_bytes
-from export.c.images import Images, images
-from export.c.memory import Layout, Request, place
-from export.c.steps import (
+from export.c.kernels import prelude
+from export.c.layers import linear, pointwise, pool, tables
+from export.c.writing import batch
+from export.c.layers.convolution import convolution
+from export.c.writing.header import header_text, table_bytes
+from export.c.layers.images import Images, images
+from export.c.writing.memory import Layout, Request, place
+from export.c.graph.steps import (
     Add,
     Affine,
     Concat,

@@ -12,9 +12,9 @@ from math import prod
 
 import numpy as np
 
-from export.c import pool
-from export.c.pointwise import activate
-from export.c.steps import Convolution, Step
+from export.c.layers import pool
+from export.c.layers.pointwise import activate
+from export.c.graph.steps import Convolution, Step
 from export.c.text import array, index_type
 
 __all__ = ["Images", "images"]

@@ -1,7 +1,7 @@
 """Pooling, alone or as the last stage of a convolution, and the way from padded planes to a plain value."""
 
-from export.c.pointwise import applied
-from export.c.steps import Convolution, Pool, Window
+from export.c.layers.pointwise import applied
+from export.c.graph.steps import Convolution, Pool, Window
 from export.c.text import Piece
 
 __all__ = ["PAST", "activates", "halves", "over_planes", "pool"]
