@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from export.c.writing.memory import Request, place
 from export.c.layers.packing import lanes, packed
+from export.c.writing.memory import Request, place
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.3, 1.0])

@@ -1,104 +1,126 @@
-"""A convolution as a sum over its nonzeros: each is a multiple of a contiguous stretch of shifted input planes.
+"""A convolution as a sum over its nonzeros, in the form that is cheapest on each kind of machine.
 
-The input is first laid out as columns: for every input channel, every horizontal
-tap and every phase of the vertical stride, a plane whose rows are already those
-of the result (padding, stride and dilation done). Then a weight at (channel, ky,
-kx) multiplies one contiguous stretch, from its offset on, for all output
-positions at once. What is left is sum += weight * columns[offset + position].
+Over columns, what is left of a convolution is sum += weight * columns[offset +
+position]. One program serves every machine: a table, or dense blocks where few
+weights are zero. Where there are 32 vector registers, blocks written out may be
+cheaper; and where vectors are 512 bits wide, pooled positions in lanes, which
+need no columns. Each machine has its list of candidates, and takes the cheapest.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.layers import blocks, dense, phases, pool, tables
-from export.c.layers.pointwise import activate
 from export.c.graph.steps import Convolution
-from export.c.text import ALIGN, Piece, round_up
+from export.c.layers import blocks, columns, dense, phases, pool, tables
+from export.c.layers.choice import Candidate, cheapest
+from export.c.layers.pointwise import activate
+from export.c.text import ALIGN, Code, Piece, guarded, joined, round_up
 
 __all__ = ["convolution"]
 
+_LAYING_OUT = 0.16
+"""Cycles for a float of the columns: 2.5 for a vector of 16, which is loaded across two lines and stored in one."""
+
+_FINISHING = 0.12
+"""Cycles for a float of the planes that a pool reads: two for a vector of 16, which is stored once and loaded once."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where things lie: planes of `plane` floats, `kx` × `phases` of them per channel; `rows` rows each."""
+class _Form:
+    """Definitions and calls in one form, and how many unfinished planes it holds at once."""
 
-    rows: int
-    plane: int
-    phases: int
-    identity: bool
+    definitions: Code
+    calls: Code
+    planes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What every form over columns computes.
+
+    Parameters
+    ----------
+    matrix : float32 [out, taps]
+        Weights; as they are shared where `scale` is apart.
+    offsets : int64 [out, taps]
+        Where each tap's stretch begins.
+    scale : float32 [out] or None
+    padded : int
+        Positions, rounded up to whole vectors.
+    finish : int or None
+        Size of a finished plane, where each goes through `plane` to be pooled; None where it is plain.
+    source, plane : str
+        C expressions: the columns, the unfinished planes.
+    """
+
+    name: str
+    step: Convolution
+    matrix: NDArray[np.float32]
     offsets: NDArray[np.int64]
-    size: int
+    scale: NDArray[np.float32] | None
+    padded: int
+    finish: int | None
+    source: str
+    plane: str
 
 
-def _layout(step: Convolution) -> _Columns:
-    channels, height, width = step.inside
-    _, out_height, out_width = step.outside
-    kh, kw = step.weight.shape[2:]
-    stride, dilation = step.strides[0], step.dilations[0]
-    ky, kx = np.mgrid[0:kh, 0:kw]
-    identity = kw == 1 and kh == 1 and step.strides == (1, 1) and not any(step.pads)
-    used = sorted({(y * dilation) % stride for y in range(kh)})
-    phases = len(used)
-    phase = np.searchsorted(used, (ky * dilation) % stride)
-    rows = out_height + ((kh - 1) * dilation) // stride
-    plane = height * width if identity else round_up(rows * out_width, ALIGN)
-    within = (kx * phases + phase) * plane + ((ky * dilation) // stride) * out_width
-    per_group = step.weight.shape[1]
-    group = np.arange(len(step.weight)) // (len(step.weight) // step.groups)
-    channel = group[:, None] * per_group + np.arange(per_group)[None, :]
-    offsets = channel[:, :, None, None] * (kw * phases * plane) + within[None, None]
-    return _Columns(rows, plane, phases, identity, offsets, 0 if identity else channels * kw * phases * plane)
+def _table(job: _Sum) -> _Form:
+    shared = job.scale is not None
+    table = tables.convolution_table(
+        job.name, job.matrix, job.offsets, job.step.bias, job.scale, job.padded, job.finish, shared
+    )
+    return _Form(table, _rows(job))
 
 
-def _columns_code(name: str, step: Convolution, layout: _Columns) -> str:
-    """The function that lays out the columns: for each channel, tap and phase, rows of the result's width."""
-    channels, height, width = step.inside
-    out_width = step.outside[2]
-    kh, kw = step.weight.shape[2:]
-    (sy, sx), (dy, dx), (top, left) = step.strides, step.dilations, step.pads[:2]
-    used = sorted({(y * dy) % sy for y in range(kh)})
-    lines = [
-        f"static void {name}_columns(const float *restrict x, float *restrict d) {{",
-        f"    for (int c = 0; c < {channels}; ++c, x += {height * width}) {{",
+def _dense(job: _Sum) -> _Form:
+    table = dense.convolution_dense(job.name, job.matrix, job.offsets, job.step.bias, job.padded, job.finish)
+    return _Form(table, _rows(job), dense.CHANNELS)
+
+
+def _rows(job: _Sum) -> Code:
+    return Code(f"{job.name}_rows({job.source}, {{y}}{'' if job.finish is None else ', ' + job.plane});")
+
+
+def _written(job: _Sum, shape: blocks.Shape) -> _Form:
+    groups = blocks.unrolled(job.name, job.matrix, job.offsets, job.step.bias, job.padded, shape)
+    calls = []
+    for group in groups:
+        if job.finish is None:
+            calls.append(blocks.loop(group, job.source, f"{{y}} + {group.start * job.padded}", job.padded))
+        else:
+            calls.append(blocks.loop(group, job.source, job.plane, job.padded))
+            calls.append(f"{job.name}_planes({job.plane}, {{y}} + {group.start * job.finish}, {group.count});")
+    return _Form(joined(group.definition for group in groups), joined(calls, "\n"), max(g.count for g in groups))
+
+
+def _either(condition: str, there: _Form, elsewhere: _Form) -> _Form:
+    """One form where the preprocessor finds a condition, another elsewhere."""
+    if there is elsewhere:
+        return there
+    return _Form(
+        guarded(condition, there.definitions, elsewhere.definitions),
+        joined([f"#if {condition}", there.calls, "#else", elsewhere.calls, "#endif"], "\n"),
+        max(there.planes, elsewhere.planes),
+    )
+
+
+def _anywhere(job: _Sum, unroll: str) -> list[Candidate[_Form]]:
+    """Forms for every machine; the cost in nonzeros read from a table, which is what a weight costs."""
+    candidates = [Candidate(tables.cost(job.matrix), partial(_table, job))]
+    if unroll != "none" and job.scale is None and job.step.groups == 1:
+        candidates.insert(0, Candidate(dense.cost(job.matrix, dense.DENSE_FROM), partial(_dense, job)))
+    return candidates
+
+
+def _registers(job: _Sum, shapes: list[blocks.Shape], portable: _Form) -> list[Candidate[_Form]]:
+    """Forms where there are 32 vector registers, where there are fewer, blocks would spill; the cost in cycles."""
+    return [
+        *(Candidate(shape.cycles, partial(_written, job, shape)) for shape in blocks.fitting(shapes)),
+        Candidate(blocks.bound(job.matrix, job.padded), lambda: portable),
     ]
-    for k in range(kw):
-        shift = k * dx - left
-        first = min(out_width, max(0, -(shift // sx) if shift < 0 else 0))
-        end = max(first, min(out_width, (width - 1 - shift) // sx + 1))
-        for phase in used:
-            index = (k * len(used) + used.index(phase)) * layout.plane
-            copy = [f"for (int i = 0; i < {first}; ++i) r[i] = 0.0f;"] if first else []
-            if end > first:
-                source = f"{sx} * i" if sx > 1 else "i"
-                where = shift + first * sx
-                if sx == 1:
-                    move = "move" if end - first >= ALIGN else "spill"
-                    copy.append(f"{move}(r + {first}, q + {where}, {end - first});")
-                else:
-                    copy.append(f"for (int i = 0; i < {end - first}; ++i) r[{first} + i] = q[{where} + {source}];")
-            if end < out_width:
-                copy.append(f"for (int i = {end}; i < {out_width}; ++i) r[i] = 0.0f;")
-            first_row = max(0, -((phase - top) // sy) if phase < top else 0)
-            end_row = max(first_row, min(layout.rows, (height - 1 - (phase - top)) // sy + 1))
-            lines.append("        {")
-            lines.append(f"            float *r = d + {index};")
-            if first_row:
-                lines.append(f"            memset(r, 0, {first_row * out_width} * sizeof *r);")
-                lines.append(f"            r += {first_row * out_width};")
-            if end_row > first_row:
-                start = (first_row * sy + phase - top) * width
-                lines.append(f"            const float *q = x + {start};")
-                count = end_row - first_row
-                lines.append(f"            for (int j = 0; j < {count}; ++j, r += {out_width}, q += {sy * width}) {{")
-                lines += ["                " + text for text in copy]
-                lines.append("            }")
-            if end_row < layout.rows:
-                lines.append(f"            memset(r, 0, {(layout.rows - end_row) * out_width} * sizeof *r);")
-            lines.append("        }")
-    lines += [f"        d += {kw * layout.phases * layout.plane};", "    }", "}", ""]
-    return "\n".join(lines)
 
 
 def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> Piece:
@@ -112,66 +134,63 @@ def convolution(name: str, step: Convolution, *, weights: str, unroll: str) -> P
     weights, unroll : str
         As in `dumps`.
     """
-    layout = _layout(step)
+    layout = columns.layout(step)
     positions = step.outside[1] * step.outside[2]
     padded = round_up(positions, ALIGN)
     direct = step.pool is None and padded == positions
-    finish = None if direct else step.size // step.outside[0]
-    definitions, calls = [], []
     column_floats = round_up(layout.size + ALIGN, ALIGN) if layout.size else 0
-    source = "{x}"
-    if not layout.identity:
-        definitions.append(_columns_code(name, step, layout))
-        calls.append(f"{name}_columns({{x}}, {{s}});")
-        source = "{s}"
-    if not direct:
-        definitions.append(pool.over_planes(name, step, padded))
-    plane = f"{{s}} + {column_floats}"
-
-    scale = np.ones(len(step.weight), np.float32) if step.scale is None else step.scale
     shared = weights == "codes"
+    scale = np.ones(len(step.weight), np.float32) if step.scale is None else step.scale
     values = step.weight if shared else step.weight * scale[:, None, None, None]
-    matrix = values.reshape(len(values), -1)
-    offsets = layout.offsets.reshape(len(values), -1)
-    groups = None
-    if unroll != "none" and not shared:
-        groups = blocks.unrolled(name, matrix, offsets, step.bias, padded, always=unroll == "full")
-    written, written_calls, together = [], [], 1
-    for group in groups or []:
-        written.append(group.definition)
-        if finish is None:
-            written_calls.append(blocks.loop(group, source, f"{{y}} + {group.start * padded}", padded))
-        else:
-            written_calls.append(blocks.loop(group, source, plane, padded))
-            written_calls.append(f"{name}_planes({plane}, {{y}} + {group.start * finish}, {group.count});")
-    if groups is None or unroll != "full":
-        factor = scale if shared else None
-        density = np.count_nonzero(matrix) / max(1, matrix.size)
-        if unroll != "none" and not shared and step.groups == 1 and density >= dense.DENSE_FROM:
-            table = dense.convolution_dense(name, matrix, offsets, step.bias, padded, finish)
-            together = dense.CHANNELS
-        else:
-            table = tables.convolution_table(name, matrix, offsets, step.bias, factor, padded, finish, shared)
-        call = f"{name}_rows({source}, {{y}}{'' if direct else ', ' + plane});"
-        # Where there are fewer registers, blocks would spill: the table is the better program there.
-        definitions += ["#if WIDE\n", *written, "#else\n", table, "#endif\n"] if groups else [table]
-        calls += ["#if WIDE", *written_calls, "#else", call, "#endif"] if groups else [call]
+    job = _Sum(
+        name=name,
+        step=step,
+        matrix=values.reshape(len(values), -1),
+        offsets=layout.offsets.reshape(len(values), -1),
+        scale=scale if shared else None,
+        padded=padded,
+        finish=None if direct else step.size // step.outside[0],
+        source="{x}" if layout.identity else "{s}",
+        plane=f"{{s}} + {column_floats}",
+    )
+    before, opening = [], []
+    if not layout.identity:
+        before.append(columns.columns(name, step, layout))
+        opening.append(f"{name}_columns({{x}}, {{s}});")
+    if not direct:
+        before.append(Code(pool.over_planes(name, step, padded)))
+    shapes = [] if unroll == "none" or shared else blocks.shapes(job.matrix, job.offsets, padded)
+    if shapes and unroll == "full":
+        form = cheapest([Candidate(shape.cycles, partial(_written, job, shape)) for shape in shapes])
     else:
-        definitions += written
-        calls += written_calls
-    together = max([together, *(group.count for group in groups or [])])
-    scratch = column_floats + (0 if direct else together * padded)
+        portable = cheapest(_anywhere(job, unroll))
+        form = _either("WIDE", cheapest(_registers(job, shapes, portable)), portable)
+    apart = _Form(joined([*before, form.definitions]), joined([*opening, form.calls], "\n"))
+    scratch = column_floats + (0 if direct else form.planes * padded)
     fits = phases.suits(step) if unroll == "some" and not shared else None
-    apart = blocks.cycles(matrix, offsets, padded) + 0.16 * layout.size + 0.12 * padded * len(matrix)
-    if fits is not None and fits.cycles(matrix, step.inside[0]) < apart:
-        definition, call = phases.phases(name, step, fits, matrix)
-        data = tables.nonzeros(f"{name}_nonzero", matrix, step.bias)
-        definitions = ["#if LANES == 16\n", data, definition, "#else\n", *definitions, "#endif\n"]
-        calls = ["#if LANES == 16", call, "#else", *calls, "#endif"]
-        scratch = max(scratch, step.inside[0] * fits.channel)
-    done = not direct and (pool.activates(step) or step.activation is None)
-    if step.activation is not None and not done:
+    if fits is not None:
+        # Columns are laid out before they are read, and planes pooled behind; lanes of positions need neither.
+        around = _LAYING_OUT * layout.size + _FINISHING * padded * len(job.matrix)
+        widest = [
+            Candidate(min(shape.cycles for shape in shapes) + around, lambda: apart),
+            Candidate(fits.cycles(job.matrix, step.inside[0]), partial(_phases, job, fits)),
+        ]
+        form = cheapest(widest)
+        if form is not apart:
+            scratch = max(scratch, step.inside[0] * fits.channel)
+        apart = _either("LANES == 16", form, apart)
+    calls = [apart.calls]
+    if step.activation is not None and not (not direct and pool.activates(step)):
         calls.append(activate("{y}", step.size, step.activation))
-    past = 0 if direct else pool.PAST
-    past_input = layout.identity or "spill(" in "".join(definitions)
-    return Piece("".join(definitions), "\n".join(calls), scratch, reads_past=past_input, writes_past=past)
+    return Piece(
+        apart.definitions,
+        joined(calls, "\n"),
+        scratch,
+        reads_past=layout.identity or "spill" in apart.definitions.needs,
+        writes_past=0 if direct else pool.PAST,
+    )
+
+
+def _phases(job: _Sum, layout: phases.Phases) -> _Form:
+    definition, call = phases.phases(job.name, job.step, layout, job.matrix)
+    return _Form(tables.nonzeros(f"{job.name}_nonzero", job.matrix, job.step.bias) + definition, Code(call))

@@ -1,16 +1,11 @@
-"""Arrangements of a sparse matrix: codes and gaps in bits, and lanes that a permutation of registers feeds."""
+"""A sparse matrix of few values as a codebook and a stream of bits: gaps and codes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STEPS", "Lanes", "Packed", "lanes", "packed"]
-
-_WINDOW = 16
-
-STEPS = 4
-"""Steps that run side by side, each into its own sum."""
+__all__ = ["Packed", "packed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,86 +68,3 @@ def packed(matrix: NDArray[np.float32]) -> Packed | None:
     stream = np.r_[np.packbits(bits, bitorder="little"), np.zeros(2 if bits.size else 3, np.uint8)]
     counts = np.bincount(rows, minlength=len(matrix))
     return Packed(book.astype(np.float32), code_bits, gap_bits, counts, stream)
-
-
-@dataclass(frozen=True, slots=True)
-class Lanes:
-    """A matrix as steps: sixteen rows side by side, each taking one of 32 inputs out of two windows of 16.
-
-    Parameters
-    ----------
-    order : int64 [blocks * 16]
-        Row of every lane; -1 where there is none.
-    counts : int64 [blocks]
-        Steps of every block, a multiple of STEPS.
-    windows : int64 [steps, 2]
-        First column of both windows.
-    lanes : uint8 [steps, 16]
-        Which of the 32 inputs.
-    weights : float32 [steps, 16]
-        What it is multiplied by; 0 where the lane has nothing to do.
-    """
-
-    order: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    windows: NDArray[np.int64]
-    lanes: NDArray[np.uint8]
-    weights: NDArray[np.float32]
-
-
-def lanes(matrix: NDArray[np.float32]) -> Lanes:
-    """Arrange a matrix float32 [rows, columns]; rows of like length share a block.
-
-    Greedy: each step takes the window that feeds the most rows, the longest remaining rows first among equals,
-    and beside it the window that feeds the most of the others.
-    """
-    count = len(matrix)
-    order = np.argsort(-np.count_nonzero(matrix, axis=1), kind="stable")
-    order = np.r_[order, np.full(-count % 16, -1)]
-    all_steps: list[tuple[tuple[int, int], NDArray[np.uint8], NDArray[np.float32]]] = []
-    counts = []
-    for start in range(0, order.size, 16):
-        steps = _block(matrix, order[start : start + 16])
-        counts.append(len(steps))
-        all_steps += steps
-    return Lanes(
-        order,
-        np.array(counts, dtype=np.int64),
-        np.array([s[0] for s in all_steps], dtype=np.int64).reshape(-1, 2),
-        np.array([s[1] for s in all_steps], dtype=np.uint8).reshape(-1, 16),
-        np.array([s[2] for s in all_steps], dtype=np.float32).reshape(-1, 16),
-    )
-
-
-def _block(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64]
-) -> list[tuple[tuple[int, int], NDArray[np.uint8], NDArray[np.float32]]]:
-    columns = matrix.shape[1]
-    windows = -(-columns // _WINDOW)
-    left: list[list[list[int]]] = [[[] for _ in range(windows)] for _ in range(16)]
-    counts = np.zeros((16, windows), dtype=np.int64)
-    for lane, row in enumerate(rows):
-        if row >= 0:
-            for column in np.flatnonzero(matrix[row])[::-1].tolist():
-                left[lane][column // _WINDOW].append(column)
-                counts[lane, column // _WINDOW] += 1
-    steps = []
-    while counts.any():
-        weight = counts.sum(axis=1, keepdims=True)
-        present = counts > 0
-        first = int(np.argmax((present * weight).sum(axis=0)))
-        others = present & ~present[:, first : first + 1]
-        second = int(np.argmax((others * weight).sum(axis=0)))
-        index, values = np.zeros(16, np.uint8), np.zeros(16, np.float32)
-        for lane in range(16):
-            choices = [w for w in (first, second) if counts[lane, w]]
-            if not choices:
-                continue
-            window = max(choices, key=lambda w, lane=lane: int(counts[lane, w]))  # type: ignore[misc]
-            column = left[lane][window].pop()
-            counts[lane, window] -= 1
-            index[lane] = column - window * _WINDOW + (0 if window == first else _WINDOW)
-            values[lane] = matrix[rows[lane], column]
-        steps.append(((first * _WINDOW, second * _WINDOW), index, values))
-    idle = ((0, 0), np.zeros(16, np.uint8), np.zeros(16, np.float32))
-    return steps + [idle] * (-len(steps) % STEPS)

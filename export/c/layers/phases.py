@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.layers import pool
 from export.c.graph.steps import Convolution
-from export.c.text import array
+from export.c.layers import pool
+from export.c.text import Code, array
 
 __all__ = ["Phases", "phases", "suits"]
 
@@ -152,7 +152,7 @@ def _taps(layout: Phases, across: int, parity: int, s: int, lane_of: list[int]) 
     return lines
 
 
-def phases(name: str, step: Convolution, layout: Phases, matrix: NDArray[np.float32]) -> tuple[str, str]:
+def phases(name: str, step: Convolution, layout: Phases, matrix: NDArray[np.float32]) -> tuple[Code, str]:
     """Definitions, which read the tables `name_nonzero_start`, `name_nonzero_w` and `name_nonzero_bias`, and the call.
 
     Parameters
