@@ -1,4 +1,4 @@
-"""Target `c`: its fixed kernels are files that compile alone, all declared and packed, and brought by what needs them."""
+"""Target `c`: its fixed kernels compile alone, are all declared and packed, and are brought by what needs them."""
 
 import shutil
 import subprocess

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from export.c.layers.packing import lanes, packed
+from export.c.layers.lanes import lanes
+from export.c.layers.packing import packed
 from export.c.writing.memory import Request, place
 
 
