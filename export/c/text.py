@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 __all__ = ["ALIGN", "TILE", "Code", "Piece", "array", "guarded", "index_type", "joined", "number", "round_up"]
 
 ALIGN = 16
-"""Values in the workspace begin at multiples of so many floats (64 bytes)."""
+"""Values in the workspace begin at multiples of so many floats (64 bytes): a cache line, and the widest vector."""
 
 TILE = 64
-"""Images that the fully connected end of a network takes at once in a batch."""
+"""Images that the fully connected end of a network takes at once in a batch: four of the widest vectors, as many as the
+kernel tile16 has in a pass, so that a place and a weight are read once for all."""
 
 _LINE = 116
 """Characters of numbers in a line: with the indentation, what an editor shows without wrapping."""

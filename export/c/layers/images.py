@@ -20,11 +20,18 @@ from export.c.text import Code, array, index_type, joined
 __all__ = ["Images", "images"]
 
 _LANES = 16
+"""Images laid innermost: the lanes of the widest vector."""
+
+_SUMS = 28
+"""Positions whose sums stay in registers: of 32, a weight and an input want some, and loads are folded into sums."""
+
 _CACHE = 36 * 1024
-"""Bytes of input that a block of positions may touch before its channels are split."""
+"""Bytes of input that a block of positions may touch before its channels are split: three quarters of the first-level
+cache of 48 kB; the table of nonzeros and the results want the rest."""
 
 _ROOM = 1 << 19
-"""Bytes of values in flight beyond which images one by one are no slower."""
+"""Bytes of values in flight beyond which images one by one are no slower: they are to stay in a
+second-level cache between two layers, and half a megabyte is what common ones have or twice have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ def images(steps: tuple[Step, ...], taken: tuple[int, ...], source: str) -> Imag
 def _blocks(step: Convolution) -> tuple[int, int, int, int]:
     """Rows and columns of a block of positions, channels of a block of channels, and sums that wait for the next."""
     rows, width = (2, 2 * step.pool.outside[1]) if step.pool is not None else (1, step.outside[2])
-    most = 28 // rows
+    most = _SUMS // rows
     across = width if width <= most else -(-width // -(-width // most))
     across += across % rows
     lines = (rows - 1) * step.strides[0] + (step.weight.shape[2] - 1) * step.dilations[0] + 1

@@ -51,6 +51,7 @@ def packed(matrix: NDArray[np.float32]) -> Packed | None:
         skips = int((gaps // (2**bits - 1)).sum())
         return skips * bits + int(gaps.size) * (bits + code_bits)
 
+    # At most eight bits: where gaps beyond 254 columns are common, there are so few weights that their room is small.
     gap_bits = min(range(1, 9), key=cost)
     skip = 2**gap_bits - 1
     fields: list[NDArray[np.uint8]] = []

@@ -7,7 +7,7 @@ from export.c.text import Code, Piece
 __all__ = ["PAST", "activates", "halves", "over_planes", "pool"]
 
 PAST = 16
-"""Floats behind its result that `over_planes` may overwrite."""
+"""Floats behind its result that `over_planes` may overwrite: each row ends with a whole vector, of at most 16."""
 
 
 def pool(name: str, step: Pool) -> Piece:
