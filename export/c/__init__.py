@@ -1,9 +1,9 @@
 """Target `c`: one portable C99 file and its header in which the network's zeros do not exist.
 
-The graph is read into nodes (`reader`), the nodes into steps (`plan`, `fuse`),
-each step into C by the kernel that suits its nonzeros (`convolution`, `linear`,
-`pool`, `pointwise`), and the steps into a file (`source`). `sizes` asks a compiler
-what the file takes of flash and RAM.
+`graph` reads a model into a program of steps; `layers` writes each step as C, in
+the form that costs least for its nonzeros; `kernels` holds what is the same in
+every file; `writing` places the values and makes a file of it all. `sizes` asks a
+compiler what that takes of flash and RAM.
 """
 
 import re

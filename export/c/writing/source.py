@@ -31,8 +31,8 @@ WIDEST = 16
 """Floats of the widest vector: those of AVX-512."""
 
 SLACK = 64
-"""Floats behind the workspace that vectors may read past the end of a value: a window of lanes reads up to 15, a pool of
-two by two up to 30 where its last vector holds one pair; 64 is clear of both."""
+"""Floats behind the workspace that vectors may read past the end of a value: a window of lanes up to 15, a pool of two
+by two up to 30 where its last vector holds one pair; 64 is clear of both."""
 
 _ROW_BUFFERS = {"row_w": "float", "row_at": "uint16_t", "row_at32": "uint32_t"}
 """Buffers for one decoded row, and their elements."""
