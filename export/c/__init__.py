@@ -1,9 +1,9 @@
 """Target `c`: one portable C99 file and its header in which the network's zeros do not exist.
 
-The graph is read into nodes (`reader`), the nodes into steps (`plan`, `fuse`),
-each step into C by the kernel that suits its nonzeros (`convolution`, `linear`,
-`pool`, `pointwise`), and the steps into a file (`source`). `sizes` asks a compiler
-what the file takes of flash and RAM.
+`graph` reads a model into a program of steps; `layers` writes each step as C, in
+the form that costs least for its nonzeros; `kernels` holds what is the same in
+every file; `writing` places the values and makes a file of it all. `sizes` asks a
+compiler what that takes of flash and RAM.
 """
 
 import re
@@ -60,9 +60,9 @@ def emit(
     model: "onnx.ModelProto", *, stem: str = "model", weights: str = "float", unroll: str = "some"
 ) -> Mapping[str, bytes]:
     """Write any ONNX model with plain weights as C; a zero among its weights counts as pruned. As `write` else."""
-    from export.c.plan import plan
-    from export.c.reader import read
-    from export.c.source import source
+    from export.c.graph.plan import plan
+    from export.c.graph.reader import read
+    from export.c.writing.source import source
 
     if weights not in WEIGHTS:
         raise UsageError(f"weights: found {weights!r}, allowed {', '.join(WEIGHTS)}")

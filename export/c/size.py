@@ -15,6 +15,7 @@ CORTEX_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d1
 """Flags of a common microcontroller."""
 
 _TIMEOUT_S = 300
+"""A compiler that takes so long for one file has hung, or the file was written with unroll="full"."""
 
 
 @dataclass(frozen=True, slots=True)

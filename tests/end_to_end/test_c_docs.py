@@ -36,7 +36,7 @@ def test_the_example_compiles_and_classifies(tmp_path: Path) -> None:
 
 def test_every_option_and_operator_is_named() -> None:
     from export.c import UNROLL, WEIGHTS
-    from export.c.plan import OPERATORS
+    from export.c.graph.plan import OPERATORS
 
     for word in (*UNROLL, *WEIGHTS):
         assert f"`{word}`" in TEXT

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from export.c.memory import Request, place
-from export.c.packing import lanes, packed
+from export.c.layers.lanes import lanes
+from export.c.layers.packing import packed
+from export.c.writing.memory import Request, place
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.3, 1.0])

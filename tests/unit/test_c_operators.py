@@ -7,7 +7,8 @@ import pytest
 from c_graphs import compiled, model, node
 from c_programs import SANITIZE, missing, reference
 
-from export.c import blocks, emit, phases
+from export.c import emit
+from export.c.layers import blocks, phases
 
 
 def test_batch_normalisation_folds_before_and_after_flattening(tmp_path: Path) -> None:

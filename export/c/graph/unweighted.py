@@ -5,10 +5,10 @@ from math import prod
 
 import numpy as np
 
-from export.c import windows
-from export.c.reader import Node
-from export.c.reading import Reading, Shape, behind_batch, refuse
-from export.c.steps import Activation, Add, Concat, Pointwise, Pool, Softmax, Transpose
+from export.c.graph import windows
+from export.c.graph.reader import Node
+from export.c.graph.reading import Reading, Shape, behind_batch, refuse
+from export.c.graph.steps import Activation, Add, Concat, Pointwise, Pool, Softmax, Transpose
 
 __all__ = [
     "add",

@@ -12,27 +12,34 @@ from math import prod
 
 import numpy as np
 
-from export.c import pool
-from export.c.pointwise import activate
-from export.c.steps import Convolution, Step
-from export.c.text import array, index_type
+from export.c.graph.steps import Convolution, Step
+from export.c.layers import pool
+from export.c.layers.pointwise import activate
+from export.c.text import Code, array, index_type, joined
 
 __all__ = ["Images", "images"]
 
 _LANES = 16
+"""Images laid innermost: the lanes of the widest vector."""
+
+_SUMS = 28
+"""Positions whose sums stay in registers: of 32, a weight and an input want some, and loads are folded into sums."""
+
 _CACHE = 36 * 1024
-"""Bytes of input that a block of positions may touch before its channels are split."""
+"""Bytes of input that a block of positions may touch before its channels are split: three quarters of the first-level
+cache of 48 kB; the table of nonzeros and the results want the rest."""
 
 _ROOM = 1 << 19
-"""Bytes of values in flight beyond which images one by one are no slower."""
+"""Bytes of values in flight beyond which images one by one are no slower: they are to stay in a
+second-level cache between two layers, and half a megabyte is what common ones have or twice have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
     """Definitions; calls, which read `wide` and write to `features`, TILE floats apart; floats per lane of `wide`."""
 
-    definitions: str
-    calls: str
+    definitions: Code
+    calls: Code
     size: int
 
 
@@ -62,7 +69,8 @@ def images(steps: tuple[Step, ...], taken: tuple[int, ...], source: str) -> Imag
     total = places[1] + max(sizes[1:-1:2], default=0)
     if (total + waiting) * 4 * _LANES > _ROOM:
         return None
-    definitions, calls = [], []
+    definitions: list[Code] = []
+    calls: list[Code | str] = []
     for i, step in enumerate(steps):
         assert isinstance(step, Convolution)
         last = i == len(steps) - 1
@@ -73,16 +81,16 @@ def images(steps: tuple[Step, ...], taken: tuple[int, ...], source: str) -> Imag
         if step.activation is not None and step.activation.kind != "relu":
             if last:
                 for_each = activate("features + i * TILE", "LANES", step.activation)
-                calls.append(f"for (int i = 0; i < {step.size}; ++i) {for_each}")
+                calls.append(Code(f"for (int i = 0; i < {step.size}; ++i) ") + for_each)
             else:
                 calls.append(activate(there, f"{step.size} * LANES", step.activation))
-    return Images("".join(definitions), "\n".join(calls), total + waiting)
+    return Images(joined(definitions), joined(calls, "\n"), total + waiting)
 
 
 def _blocks(step: Convolution) -> tuple[int, int, int, int]:
     """Rows and columns of a block of positions, channels of a block of channels, and sums that wait for the next."""
     rows, width = (2, 2 * step.pool.outside[1]) if step.pool is not None else (1, step.outside[2])
-    most = 28 // rows
+    most = _SUMS // rows
     across = width if width <= most else -(-width // -(-width // most))
     across += across % rows
     lines = (rows - 1) * step.strides[0] + (step.weight.shape[2] - 1) * step.dilations[0] + 1
@@ -92,7 +100,7 @@ def _blocks(step: Convolution) -> tuple[int, int, int, int]:
     return rows, across, channels, 0 if count == 1 else len(step.weight) * rows * across
 
 
-def _table(name: str, step: Convolution, channels: int) -> tuple[str, str]:
+def _table(name: str, step: Convolution, channels: int) -> tuple[Code, str]:
     """The nonzeros, by blocks of channels and in each by output channel; and the type of their offsets."""
     count, per_group = step.weight.shape[:2]
     height, width = step.inside[1:]
@@ -113,7 +121,7 @@ def _table(name: str, step: Convolution, channels: int) -> tuple[str, str]:
     return text, kind
 
 
-def _convolution(name: str, step: Convolution, apart: str) -> str:
+def _convolution(name: str, step: Convolution, apart: str) -> Code:
     """The function name(x, y, waiting); the values of its result lie `apart` floats from each other."""
     rows, across, channels, waiting = _blocks(step)
     tables, kind = _table(name, step, channels)
@@ -138,12 +146,13 @@ def _convolution(name: str, step: Convolution, apart: str) -> str:
         }}
 """
     unused = "" if waiting else "    (void)waiting;\n"
-    return f"""{tables}{_block(name, step, apart, kind)}
+    function = f"""{_block(name, step, apart, kind)}
 static void {name}(const float *restrict x, float *restrict y, float *restrict waiting) {{
 {unused}    for (int j = 0; j < {tall}; ++j) {{
 {loops}    }}
 }}
 """
+    return tables + function
 
 
 def _block(name: str, step: Convolution, apart: str, kind: str) -> str:

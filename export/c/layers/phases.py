@@ -13,21 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import pool
-from export.c.steps import Convolution
-from export.c.text import array
+from export.c.graph.steps import Convolution
+from export.c.layers import pool
+from export.c.text import Code, array
 
 __all__ = ["Phases", "phases", "suits"]
 
 _LANES = 16
+"""Floats of a 512-bit vector: the form is written for those alone."""
+
 _ROOM = 12_288
 """Floats of columns that a first-level cache of 48 kB holds."""
 
-_CHAINS = 24
-"""Sums under way at once; fewer leave multiply-adds waiting for those before."""
-
 _SUMS = 12
-"""Accumulators of one pass: enough to hide the latency of a multiply-add."""
+"""Accumulators of one pass: three vectors of pooled positions, four sums each. Eight hide a multiply-add's latency; a
+single vector has but four, and so takes a second set of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,11 @@ class Phases:
     vector: int
 
     def cycles(self, matrix: NDArray[np.float32], channels: int) -> float:
-        """What this layout costs on a core with two 512-bit loads a cycle, as measured on one."""
+        """What this layout costs on a core with two 512-bit loads a cycle, as measured on one.
+
+        A nonzero takes four loads a vector and one for its weight and place in each pass, at 0.55 cycles where 0.5 is
+        the bound; 20 cycles a pass are its sums' start and end, and 1.5 a vector of columns its permutation and store.
+        """
         vectors = len(self.positions)
         passes = -(-vectors // (_SUMS // 4))
         loads = np.count_nonzero(matrix) * (4 * vectors + passes)
@@ -73,6 +77,7 @@ def suits(step: Convolution) -> Phases | None:
     rows, columns = ((k - 1) * d + 2 for k, d in zip((kh, kw), step.dilations, strict=True))
     each = _LANES // across
     by_rows, packed = -(-height // each), -(-height * across // _LANES)
+    # Whole rows in a vector share their columns; they are worth one vector in twelve more than rows packed.
     count = by_rows if 12 * by_rows <= 13 * packed else packed
     lane = np.arange(_LANES)
     if count == packed and by_rows != packed:
@@ -152,7 +157,7 @@ def _taps(layout: Phases, across: int, parity: int, s: int, lane_of: list[int]) 
     return lines
 
 
-def phases(name: str, step: Convolution, layout: Phases, matrix: NDArray[np.float32]) -> tuple[str, str]:
+def phases(name: str, step: Convolution, layout: Phases, matrix: NDArray[np.float32]) -> tuple[Code, str]:
     """Definitions, which read the tables `name_nonzero_start`, `name_nonzero_w` and `name_nonzero_bias`, and the call.
 
     Parameters

@@ -1,12 +1,41 @@
 """Sparse matrices as tables in flash, and the loops over them: weights as they are, or codes decoded on the fly."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.packing import Packed, packed
-from export.c.text import array, index_type
+from export.c.layers.packing import Packed, packed
+from export.c.text import Code, array, index_type
 
-__all__ = ["convolution_table", "longest_row", "nonzeros", "rows_code"]
+__all__ = ["Rows", "convolution_table", "cost", "longest_row", "nonzeros", "rows_code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Tables of a matrix, and how a function reads them.
+
+    Parameters
+    ----------
+    definitions : Code
+    opening : str
+        Statements in front of a loop over the rows `o`, in order.
+    statements : str
+        Statements at the top of that loop; they leave in `n`, `at` and `w` the number of the row's nonzeros, where
+        each finds its input, and its weight.
+    width : int
+        Bits of `at`'s elements.
+    """
+
+    definitions: Code
+    opening: str
+    statements: str
+    width: int
+
+
+def cost(matrix: NDArray[np.float32]) -> float:
+    """What a table costs: one for every nonzero."""
+    return float(np.count_nonzero(matrix))
 
 
 def longest_row(matrix: NDArray[np.float32]) -> int:
@@ -14,7 +43,7 @@ def longest_row(matrix: NDArray[np.float32]) -> int:
     return int(np.count_nonzero(matrix, axis=1).max(initial=0))
 
 
-def nonzeros(name: str, matrix: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
+def nonzeros(name: str, matrix: NDArray[np.float32], bias: NDArray[np.float32]) -> Code:
     """Tables `name_start`, `name_w` and `name_bias` of a matrix [rows, columns], row after row."""
     start = np.r_[0, np.cumsum(np.count_nonzero(matrix, axis=1))]
     return (
@@ -30,11 +59,8 @@ def rows_code(
     offsets: NDArray[np.int64] | None,
     scale: NDArray[np.float32] | None,
     shared: bool,
-) -> tuple[str, str, int]:
-    """Tables of a matrix, and the statements at the top of a loop over its rows `o`.
-
-    The statements leave in `n`, `at` and `w` the number of the row's nonzeros, where each finds its input and
-    its weight.
+) -> Rows:
+    """Tables of a matrix, and the statements of a loop over its rows.
 
     Parameters
     ----------
@@ -46,15 +72,10 @@ def rows_code(
         Factor of every row, where the weights were left as they are shared.
     shared : bool
         Decode the row from codes, where it has at most 256 values.
-
-    Returns
-    -------
-    str, str, int
-        Definitions, statements, and the width in bits of `at`'s elements.
     """
     form = packed(matrix) if shared else None
     if form is not None:
-        return (*_codes(name, matrix, form, offsets, scale), 16 if offsets is None or offsets.max() < 2**16 else 32)
+        return _codes(name, form, offsets, scale)
     rows, columns = np.nonzero(matrix)
     where = columns if offsets is None else offsets[rows, columns]
     width = 16 if where.max(initial=0) < 2**16 else 32
@@ -70,34 +91,33 @@ def rows_code(
         f"        const uint{width}_t *at = {name}_at + {name}_start[o];\n"
         f"        const float *w = {name}_w + {name}_start[o];"
     )
-    return definitions, statements, width
+    return Rows(definitions, "", statements, width)
 
 
 def _codes(
     name: str,
-    matrix: NDArray[np.float32],
     form: Packed,
     offsets: NDArray[np.int64] | None,
     scale: NDArray[np.float32] | None,
-) -> tuple[str, str]:
+) -> Rows:
     """Book and stream, a function that decodes the next row into the row buffers, and its call."""
     definitions = array(f"{name}_book", form.book, "float")
     definitions += array(f"{name}_count", form.counts, index_type(int(form.counts.max(initial=0))))
     definitions += array(f"{name}_stream", form.stream, "uint8_t")
+    width = 16 if offsets is None or offsets.max(initial=0) < 2**16 else 32
+    kind, element = "row_at" if width == 16 else "row_at32", f"uint{width}_t"
     where, before = "(column)", ""
     if offsets is not None:
         where = f"(start + {name}_tap[column])"
-        width = 16 if offsets.max(initial=0) < 2**16 else 32
         definitions += array(f"{name}_tap", offsets[0] - offsets[0].min(), f"uint{width}_t")
         if (offsets.min(axis=1) != 0).any():
             definitions += array(f"{name}_first", offsets.min(axis=1), f"uint{width}_t")
             before = f"{name}_first[o]"
-    kind = "row_at32" if offsets is not None and offsets.max(initial=0) >= 2**16 else "row_at"
-    element = "uint32_t" if kind == "row_at32" else "uint16_t"
     factor = ""
     if scale is not None and (scale != 1).any():
         definitions += array(f"{name}_scale", scale, "float")
         factor = f" * {name}_scale[o]"
+    definitions += Code(needs=frozenset({"take", "row_w", kind}))
     start = f"const uint32_t start = {before};" if before else "const uint32_t start = 0;"
     start = start if offsets is not None else ""
     unused = "" if before or factor else "    (void)o;\n"
@@ -122,8 +142,7 @@ def _codes(
         f"        const float *w = row_w;\n"
         f"        {name}_decode(o, n, &bit);"
     )
-    del matrix
-    return definitions, statements
+    return Rows(definitions, "    uint32_t bit = 0;\n", statements, width)
 
 
 def convolution_table(
@@ -135,22 +154,23 @@ def convolution_table(
     padded: int,
     finish: int | None,
     shared: bool,
-) -> str:
+) -> Code:
     """A convolution as a loop over the rows of a table: the definitions, with a function `name_rows(x, y, plane)`.
 
     `finish` is the size of a finished plane, where each goes through `plane` to be pooled; None where it is plain.
     """
-    definitions, statements, width = rows_code(name, matrix, offsets, scale, shared)
-    bit = "    uint32_t bit = 0;\n" if "&bit" in statements else ""
-    definitions += array(f"{name}_bias", bias, "float")
-    row = f"row{width}(x, {'y' if finish is None else 'plane'}, {name}_bias[o], n, at, w, {padded});"
+    rows = rows_code(name, matrix, offsets, scale, shared)
+    kernel = f"row{rows.width}"
+    definitions = rows.definitions + array(f"{name}_bias", bias, "float") + Code(needs=frozenset({kernel}))
+    row = f"{kernel}(x, {'y' if finish is None else 'plane'}, {name}_bias[o], n, at, w, {padded});"
     if finish is not None:
         row += f"\n        {name}_planes(plane, y, 1);"
     argument = "" if finish is None else ", float *restrict plane"
-    return f"""{definitions}static void {name}_rows(const float *restrict x, float *restrict y{argument}) {{
-{bit}    for (int o = 0; o < {len(matrix)}; ++o, y += {padded if finish is None else finish}) {{
-        {statements}
+    function = f"""static void {name}_rows(const float *restrict x, float *restrict y{argument}) {{
+{rows.opening}    for (int o = 0; o < {len(matrix)}; ++o, y += {padded if finish is None else finish}) {{
+        {rows.statements}
         {row}
     }}
 }}
 """
+    return definitions + function

@@ -3,15 +3,24 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.text import array
+from export.c.text import Code, array
 
-__all__ = ["CHANNELS", "DENSE_FROM", "convolution_dense", "function"]
+__all__ = ["CHANNELS", "DENSE_FROM", "convolution_dense", "cost"]
 
 CHANNELS = 6
-"""Output channels computed together."""
+"""Output channels computed together, as the kernel block16 has them: with four vectors of positions 24 sums and four
+inputs, what 32 registers hold."""
 
 DENSE_FROM = 0.4
-"""Density from which multiplying by the zeros is faster than loading again for every nonzero."""
+"""Density from which multiplying by the zeros is faster than loading again for every nonzero.
+
+Depends on the machine: chosen on a Zen 5; on an Intel Xeon with AVX-512 (32 channels to 32, 3 × 3, 16 × 16 positions) a
+table was faster up to 0.9. It counts only for convolutions too long to be written out, and where registers are few."""
+
+
+def cost(matrix: NDArray[np.float32], share: float) -> float:
+    """What reading every weight in order costs, in nonzeros read from a table; `share` is the cost of one weight."""
+    return share * matrix.size
 
 
 def convolution_dense(
@@ -21,7 +30,7 @@ def convolution_dense(
     bias: NDArray[np.float32],
     padded: int,
     finish: int | None,
-) -> str:
+) -> Code:
     """Definitions with a function `name_rows(x, y, plane)`, as `tables.convolution_table` gives for few nonzeros.
 
     Parameters
@@ -49,51 +58,17 @@ def convolution_dense(
         + array(f"{name}_bias", all_bias, "float")
     )
     target = f"y + o * {padded}" if finish is None else "plane"
-    call = f"block{width}(x, {target}, {name}_bias + o, {taps}, {name}_at, {name}_w + o * {taps}, {padded}, n);"
+    kernel = f"block{width}"
+    call = f"{kernel}(x, {target}, {name}_bias + o, {taps}, {name}_at, {name}_w + o * {taps}, {padded}, n);"
     if finish is not None:
         call += f"\n        {name}_planes(plane, y + o * {finish}, n);"
     argument = "" if finish is None else ", float *restrict plane"
-    return f"""{definitions}static void {name}_rows(const float *restrict x, float *restrict y{argument}) {{
+    definitions += Code(needs=frozenset({kernel}))
+    function = f"""static void {name}_rows(const float *restrict x, float *restrict y{argument}) {{
     for (int o = 0; o < {count}; o += {CHANNELS}) {{
         const int n = {count} - o < {CHANNELS} ? {count} - o : {CHANNELS};
         {call}
     }}
 }}
 """
-
-
-def _pass(vectors: int) -> str:
-    sums = range(CHANNELS)
-    each = range(vectors)
-    names = ", ".join(f"a{i}{v} = SPLAT(bias[{i}])" for i in sums for v in each)
-    loads = ", ".join(f"v{v} = LOAD(r + {v} * LANES)" for v in each)
-    adds = "\n            ".join(" ".join(f"a{i}{v} += q[{i}] * v{v};" for v in each) for i in sums)
-    stores = "\n        ".join(
-        (f"if (n > {i}) {{ " if i else "{ ")
-        + " ".join(f"STORE(y + {i} * positions + p + {v} * LANES, a{i}{v});" for v in each)
-        + " }"
-        for i in sums
-    )
-    return f"""    for (; p + {vectors} * LANES <= positions; p += {vectors} * LANES) {{
-        const float *q = w;
-        vec {names};
-        for (int k = 0; k < taps; ++k, q += {CHANNELS}) {{
-            const float *r = x + at[k] + p;
-            const vec {loads};
-            {adds}
-        }}
-        {stores}
-    }}
-"""
-
-
-def function(width: int) -> str:
-    """The shared loop: n of six planes, each `positions` floats, from weights tap after tap."""
-    return f"""\
-static void block{width}(const float *restrict x, float *restrict y, const float *restrict bias, int taps,
-                    const uint{width}_t *restrict at, const float *restrict w, int positions, int n) {{
-    int p = 0;
-#if WIDE
-{_pass(4)}#endif
-{_pass(2)}{_pass(1)}}}
-"""
+    return definitions + function

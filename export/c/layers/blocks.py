@@ -6,25 +6,37 @@ loaded once. Blocks are functions of their own, so that a compiler finds no loop
 around them to hoist loads out of, which would spill the accumulators.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c.text import array, number
+from export.c.text import Code, array, number
 
-__all__ = ["Group", "cycles", "loop", "unrolled"]
+__all__ = ["Group", "Shape", "bound", "fitting", "loop", "shapes", "unrolled"]
 
 _REGISTERS = 26
-"""Accumulators that leave room for the inputs among 32 vector registers."""
+"""Accumulators that leave room among 32 vector registers: for four inputs, a weight, and what the compiler moves."""
 
 _LANES = 16
+"""Floats of a vector in the model below: the widest."""
+
 _LIMIT = 24_000
-"""Statements per layer beyond which a table is shorter, faster to compile and no slower."""
+"""Statements per layer beyond which a table is written. It trades speed for the length of the text and the time that a
+compiler takes (VGG-Lite at 0.9: 23 s for all layers). Written out is faster still: 1.3 to 1.9 times a table
+at densities from 0.2 to 0.5 (Intel Xeon, AVX-512, 32 channels to 32, 3 × 3, 16 × 16 positions)."""
+
+
+_CHAIN = 4.0
+"""Cycles from a multiply-add to one that needs its sum, on the cores since Skylake and Zen."""
+
+_AROUND = 8.0
+"""Cycles of a pass beside its sums: the call, the biases and the stores."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """A block of `channels` × `vectors` accumulators, and its cost in cycles by the model below."""
 
     channels: int
@@ -34,24 +46,28 @@ class _Shape:
 
 
 _LITERALS = 2_000
-"""Weights of a block beyond which they come from a table: so many literals are hoisted into registers, and spilled."""
+"""Weights of a block beyond which they come from a table: so many literals are hoisted into registers, and spilled.
+It counts for one vector a block alone: with more, each weight is used several times, and a table of them is always
+read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Output channels from `start` on that one function computes together, `vectors` vectors of positions a call."""
 
-    definition: str
+    definition: Code
     function: str
     start: int
     count: int
     vectors: int
 
 
-def _cost(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int, vectors: int) -> _Shape:
+def _cost(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int, vectors: int) -> Shape:
     """What a block shape costs on a core with two 512-bit multiply-adds and two loads a cycle.
 
-    Code beyond about 8 kB leaves the decoded-instruction cache and comes in at about 18 bytes a cycle.
+    Code beyond about 8 kB leaves the decoded-instruction cache and comes in at about 18 bytes a cycle. A multiply-add
+    with its literal takes 10 bytes; with a weight from a table 8, and 6.5 a vector; a load of an input 8. A load of an
+    input counts twice: it crosses a cache line, since the stretches begin anywhere.
     """
     count = len(matrix)
     groups = -(-count // max(1, _REGISTERS // vectors))
@@ -65,16 +81,30 @@ def _cost(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int, 
         taps = np.unique(where[nonzero]).size
         loads = taps * vectors * 2 + hits
         size = hits * (10 if vectors == 1 else 8 + 6.5 * vectors) + taps * vectors * 8
-        chain = 4.0 * hits / max(1, len(part))
+        chain = _CHAIN * hits / max(1, len(part))
         busy = max(hits * vectors / 2, loads / 2, chain, size / 18 if size > 8000 else 0.0)
-        cycles += passes * (busy + 8)
+        cycles += passes * (busy + _AROUND)
         statements += hits * vectors + taps
-    return _Shape(channels, vectors, cycles, statements)
+    return Shape(channels, vectors, cycles, statements)
 
 
-def cycles(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int) -> float:
-    """Cycles that the best block shape takes by the model, on a core with 512-bit vectors."""
-    return min(_cost(matrix, offsets, padded, vectors).cycles for vectors in (1, 2, 3, 4))
+def shapes(matrix: NDArray[np.float32], offsets: NDArray[np.int64], padded: int) -> list[Shape]:
+    """The shapes that blocks can have, with their costs, fewest statements first."""
+    return [_cost(matrix, offsets, padded, vectors) for vectors in (1, 2, 3, 4)]
+
+
+def fitting(found: Sequence[Shape]) -> list[Shape]:
+    """Those whose text is short enough to be written without being asked for."""
+    return [shape for shape in found if shape.statements <= _LIMIT]
+
+
+def bound(matrix: NDArray[np.float32], padded: int) -> float:
+    """Cycles that no block of one vector exceeds, by the model: every nonzero waits for the one before.
+
+    What a table or dense blocks count for beside blocks: not an estimate, but so much that text which fits is taken.
+    A table was measured at 1.5 cycles a nonzero and vector, and blocks below that at every density.
+    """
+    return padded / _LANES * (_CHAIN * float(np.count_nonzero(matrix)) + _AROUND * len(matrix))
 
 
 def unrolled(
@@ -83,10 +113,9 @@ def unrolled(
     offsets: NDArray[np.int64],
     bias: NDArray[np.float32],
     padded: int,
-    *,
-    always: bool,
-) -> list[Group] | None:
-    """Blocks of straight-line code for the nonzeros of a convolution, or None where a table serves better.
+    shape: Shape,
+) -> list[Group]:
+    """Blocks of straight-line code for the nonzeros of a convolution.
 
     Parameters
     ----------
@@ -97,22 +126,17 @@ def unrolled(
     bias : float32 [out]
     padded : int
         Positions, rounded up to whole vectors; the distance of the output planes.
-    always : bool
-        Write it out however long it gets.
+    shape : Shape
+        Of the blocks.
     """
-    shapes = [_cost(matrix, offsets, padded, vectors) for vectors in (1, 2, 3, 4)]
-    fitting = shapes if always else [shape for shape in shapes if shape.statements <= _LIMIT]
-    if not fitting:
-        return None
-    best = min(fitting, key=lambda shape: (shape.cycles, shape.statements))
     groups = []
-    for start in range(0, len(matrix), best.channels):
-        rows = range(start, min(len(matrix), start + best.channels))
+    for start in range(0, len(matrix), shape.channels):
+        rows = range(start, min(len(matrix), start + shape.channels))
         function = f"{name}_from_{start}"
-        definition = _block(function, matrix, offsets, bias, rows, best.vectors)
-        if padded % (best.vectors * _LANES):
+        definition = _block(function, matrix, offsets, bias, rows, shape.vectors)
+        if padded % (shape.vectors * _LANES):
             definition += _block(f"{function}_last", matrix, offsets, bias, rows, 1)
-        groups.append(Group(definition, function, start, len(rows), best.vectors))
+        groups.append(Group(definition, function, start, len(rows), shape.vectors))
     return groups
 
 
@@ -136,7 +160,7 @@ def _block(
     bias: NDArray[np.float32],
     rows: range,
     vectors: int,
-) -> str:
+) -> Code:
     names = [[f"a{row - rows[0]}_{v}" for v in range(vectors)] for row in rows]
     nonzeros = int(np.count_nonzero(matrix[rows.start : rows.stop]))
     from_table = nonzeros > (0 if vectors > 1 else _LITERALS)
@@ -170,5 +194,5 @@ def _block(
             "    " + " ".join(f"STORE({at}{f' + {v} * LANES' if v else ''}, {n});" for v, n in enumerate(here))
         )
     lines += ["}", ""]
-    data = array(f"{function}_w", np.array(table, dtype=np.float32), "float") if table else ""
+    data = array(f"{function}_w", np.array(table, dtype=np.float32), "float") if table else Code()
     return data + "\n".join(lines)

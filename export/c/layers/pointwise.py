@@ -2,8 +2,8 @@
 
 from math import prod
 
-from export.c.steps import Activation, Add, Affine, Concat, Pointwise, Softmax, Transpose
-from export.c.text import Piece, array, number
+from export.c.graph.steps import Activation, Add, Affine, Concat, Pointwise, Softmax, Transpose
+from export.c.text import Code, Piece, array, joined, number
 
 __all__ = ["activate", "add", "affine", "applied", "concat", "pointwise", "softmax", "transpose"]
 
@@ -21,20 +21,18 @@ def applied(activation: Activation | None, value: str) -> str:
     return f"(1.0f / (1.0f + expf(-{value})))"
 
 
-def activate(target: str, size: int | str, activation: Activation) -> str:
+def activate(target: str, size: int | str, activation: Activation) -> Code:
     """A statement that applies an activation in place."""
-    return f"{activation.kind}_({target}, {size}{_slope(activation)});"
-
-
-def _slope(activation: Activation) -> str:
-    return f", {number(activation.alpha)}" if activation.kind == "leaky_relu" else ""
+    slope = f", {number(activation.alpha)}" if activation.kind == "leaky_relu" else ""
+    kernel = f"{activation.kind}_"
+    return Code(f"{kernel}({target}, {size}{slope});", frozenset({kernel}))
 
 
 def pointwise(name: str, step: Pointwise) -> Piece:
     """An activation alone."""
     del name
     copy = f"memcpy({{y}}, {{x}}, {step.size} * sizeof(float));"
-    return Piece("", f"{copy}\n{activate('{y}', step.size, step.activation)}")
+    return Piece(Code(), joined([copy, activate("{y}", step.size, step.activation)], "\n"))
 
 
 def affine(name: str, step: Affine) -> Piece:
@@ -49,7 +47,7 @@ def affine(name: str, step: Affine) -> Piece:
 }}
 """
     )
-    return Piece(definitions, f"{name}({{x}}, {{y}});")
+    return Piece(definitions, Code(f"{name}({{x}}, {{y}});"))
 
 
 def _strides(shape: tuple[int, ...], out: tuple[int, ...]) -> list[int]:
@@ -73,7 +71,7 @@ def _at(strides: list[int]) -> str:
 def add(name: str, step: Add) -> Piece:
     """A sum of two values or of a value and a constant, under broadcasting."""
     left, right = (_strides(shape, step.shape) for shape in step.shapes)
-    definitions, second = "", "z"
+    definitions, second = Code(), "z"
     if step.constant is not None:
         definitions = array(f"{name}_constant", step.constant, "float")
         second = f"{name}_constant"
@@ -83,7 +81,7 @@ def add(name: str, step: Add) -> Piece:
         body = _nest(step.shape, f"y[o++] = x[{_at(left)}] + {second}[{_at(right)}];")
     argument = "" if step.constant is not None else ", const float *z"
     definitions += f"static void {name}(const float *x, float *y{argument}) {{\n{body}}}\n"
-    return Piece(definitions, f"{name}({{x}}, {{y}}{'' if step.constant is not None else ', {x1}'});")
+    return Piece(definitions, Code(f"{name}({{x}}, {{y}}{'' if step.constant is not None else ', {x1}'});"))
 
 
 def softmax(name: str, step: Softmax) -> Piece:
@@ -107,7 +105,7 @@ def softmax(name: str, step: Softmax) -> Piece:
         }}
 }}
 """
-    return Piece(definitions, f"{name}({{x}}, {{y}});")
+    return Piece(Code(definitions), Code(f"{name}({{x}}, {{y}});"))
 
 
 def concat(name: str, step: Concat) -> Piece:
@@ -122,7 +120,7 @@ def concat(name: str, step: Concat) -> Piece:
             f"memcpy({{y}} + o * {total} + {start}, {source} + o * {length}, {length} * sizeof(float));"
         )
         start += length
-    return Piece("", "\n".join(lines))
+    return Piece(Code(), joined(lines, "\n"))
 
 
 def transpose(name: str, step: Transpose) -> Piece:
@@ -131,4 +129,4 @@ def transpose(name: str, step: Transpose) -> Piece:
     source = [prod(step.source[i + 1 :]) for i in range(len(source))]
     body = _nest(step.shape, f"y[o++] = x[{_at([source[axis] for axis in step.axes])}];")
     definitions = f"static void {name}(const float *restrict x, float *restrict y) {{\n{body}}}\n"
-    return Piece(definitions, f"{name}({{x}}, {{y}});")
+    return Piece(Code(definitions), Code(f"{name}({{x}}, {{y}});"))

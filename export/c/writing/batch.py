@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from export.c import linear, pointwise
-from export.c.images import Images
-from export.c.steps import Linear, Pointwise, Program
+from export.c.graph.steps import Linear, Pointwise, Program
+from export.c.layers import linear, pointwise
+from export.c.layers.images import Images
+from export.c.text import Code, joined
 
 __all__ = ["Tile", "runs", "tail", "tile"]
 
@@ -13,8 +14,8 @@ __all__ = ["Tile", "runs", "tail", "tile"]
 class Tile:
     """Definitions and calls of the fully connected end over TILE images; where its result lies; floats per image."""
 
-    definitions: str
-    calls: str
+    definitions: Code
+    calls: Code
     result: str
     size: int
 
@@ -45,7 +46,8 @@ def tile(program: Program, start: int, *, weights: str, unroll: str) -> Tile:
     sizes += [step.size for step in steps]
     first = max(sizes[0::2])
     places = ["tile", f"tile + {first} * TILE"]
-    definitions, calls = [], []
+    definitions: list[Code] = []
+    calls: list[Code | str] = []
     for i, step in enumerate(steps):
         here, there = places[i % 2], places[(i + 1) % 2]
         if isinstance(step, Linear):
@@ -60,7 +62,7 @@ def tile(program: Program, start: int, *, weights: str, unroll: str) -> Tile:
             activation = step.activation
         if activation is not None:
             calls.append(pointwise.activate(there, f"{step.size} * TILE", activation))
-    return Tile("".join(definitions), "\n".join(calls), places[len(steps) % 2], first + max(sizes[1::2]))
+    return Tile(joined(definitions), joined(calls, "\n"), places[len(steps) % 2], first + max(sizes[1::2]))
 
 
 def _indent(calls: str, depth: int) -> str:
@@ -85,7 +87,7 @@ for (int v = 0; v < TILE; v += LANES) {{
     float *features = tile + v;
     for (int i = 0; i < LANES; ++i) rows[i] = input + (v + i < count ? v + i : count - 1) * {macro}_INPUT_SIZE;
     together(rows, wide, {macro}_INPUT_SIZE);
-{_indent(front.calls, 1)}
+{_indent(front.calls.text, 1)}
 }}
 #else
 {single}
@@ -156,7 +158,7 @@ int {stem}_run(const float *input, float *output) {{
     for (; n >= TILE / 2; n -= TILE) {{
         const int count = n < TILE ? n : TILE;
 {_indent(_head(front, count, macro), 2)}
-{_indent(end.calls, 2)}
+{_indent(end.calls.text, 2)}
         for (int i = 0; i < count; ++i)
             for (int j = 0; j < {last}; ++j) output[i * {last} + j] = ({end.result})[j * TILE + i];
         if (n <= TILE) return 0;

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
-from export.c.reader import Network, Node
-from export.c.steps import Step
+from export.c.graph.reader import Network, Node
+from export.c.graph.steps import Step
 
 __all__ = ["Reading", "Shape", "behind_batch", "refuse"]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from compress.errors import UnsupportedError
-from export.c import unweighted, weighted
-from export.c.fuse import fuse
-from export.c.reader import Network, Node
-from export.c.reading import Reading
-from export.c.steps import Program
+from export.c.graph import unweighted, weighted
+from export.c.graph.fuse import fuse
+from export.c.graph.reader import Network, Node
+from export.c.graph.reading import Reading
+from export.c.graph.steps import Program
 
 __all__ = ["OPERATORS", "plan"]
 

@@ -1,13 +1,13 @@
 """Pooling, alone or as the last stage of a convolution, and the way from padded planes to a plain value."""
 
-from export.c.pointwise import applied
-from export.c.steps import Convolution, Pool, Window
-from export.c.text import Piece
+from export.c.graph.steps import Convolution, Pool, Window
+from export.c.layers.pointwise import applied
+from export.c.text import Code, Piece
 
 __all__ = ["PAST", "activates", "halves", "over_planes", "pool"]
 
 PAST = 16
-"""Floats behind its result that `over_planes` may overwrite."""
+"""Floats behind its result that `over_planes` may overwrite: each row ends with a whole vector, of at most 16."""
 
 
 def pool(name: str, step: Pool) -> Piece:
@@ -16,7 +16,7 @@ def pool(name: str, step: Pool) -> Piece:
     body = _window(window)
     size = window.inside[0] * window.inside[1]
     definitions = _function(name, step.channels, size, window, body, "v")
-    return Piece(definitions, f"{name}({{x}}, {{y}});")
+    return Piece(Code(definitions), Code(f"{name}({{x}}, {{y}});"))
 
 
 def over_planes(name: str, step: Convolution, plane: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from export.c.steps import Add, Affine, Convolution, Linear, Pointwise, Pool, Program, Step
+from export.c.graph.steps import Add, Affine, Convolution, Linear, Pointwise, Pool, Program, Step
 
 __all__ = ["fuse"]
 

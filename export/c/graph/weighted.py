@@ -5,10 +5,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from export.c import windows
-from export.c.reader import Node
-from export.c.reading import Reading, Shape, refuse
-from export.c.steps import Affine, Convolution, Linear
+from export.c.graph import windows
+from export.c.graph.reader import Node
+from export.c.graph.reading import Reading, Shape, refuse
+from export.c.graph.steps import Affine, Convolution, Linear
 
 __all__ = ["batch_normalization", "convolution", "gemm", "matmul"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from compress.errors import UnsupportedError
-from export.c.reader import Node
-from export.c.steps import Window
+from export.c.graph.reader import Node
+from export.c.graph.steps import Window
 
 __all__ = ["Window", "geometry", "pooling"]
 

@@ -3,12 +3,8 @@
 import re
 from math import prod
 
-from export.c import batch, linear, pointwise, pool, prelude, tables
-from export.c.convolution import convolution
-from export.c.header import header_text, table_bytes
-from export.c.images import Images, images
-from export.c.memory import Layout, Request, place
-from export.c.steps import (
+from export.c import kernels
+from export.c.graph.steps import (
     Add,
     Affine,
     Concat,
@@ -21,15 +17,25 @@ from export.c.steps import (
     Step,
     Transpose,
 )
-from export.c.text import Piece
+from export.c.layers import linear, pointwise, pool, tables
+from export.c.layers.convolution import convolution
+from export.c.layers.images import Images, images
+from export.c.text import Code, Piece, guarded, joined
+from export.c.writing import batch
+from export.c.writing.header import header_text
+from export.c.writing.memory import Layout, Request, place
 
 __all__ = ["SLACK", "source"]
 
 WIDEST = 16
-"""Floats of the widest vector."""
+"""Floats of the widest vector: those of AVX-512."""
 
 SLACK = 64
-"""Floats behind the workspace that vectors may read past the end of a value."""
+"""Floats behind the workspace that vectors may read past the end of a value: a window of lanes up to 15, a pool of two
+by two up to 30 where its last vector holds one pair; 64 is clear of both."""
+
+_ROW_BUFFERS = {"row_w": "float", "row_at": "uint16_t", "row_at32": "uint32_t"}
+"""Buffers for one decoded row, and their elements."""
 
 
 def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[str, bytes]:
@@ -50,14 +56,22 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
         for i, step in enumerate(program.steps)
     ]
     layout, calls, features = _calls(program, pieces)
-    body = "".join(piece.definitions + "\n" for piece in pieces if piece.definitions)
-    tile, front = batch.Tile("", "", "", 0), None
+    body = joined(piece.definitions + "\n" for piece in pieces if piece.definitions)
+    tile, front = batch.Tile(Code(), Code(), "", 0), None
     if end is not None:
         tile = batch.tile(program, end, weights=weights, unroll=unroll)
         if weights == "float" and unroll == "some":
             front = images(program.steps[:end], program.input_shape, program.input)
     floats = layout.size + SLACK if layout.size else 0
-    rows = _row_buffers(body + tile.definitions, program)
+    wide = _wide(front) if front else Code()
+    tiled = guarded("TILE", tile.definitions) if end is not None else Code()
+    needs = frozenset[str]().union(
+        *(code.needs for code in (body, tile.definitions, tile.calls)),
+        *(piece.calls.needs for piece in pieces),
+        front.calls.needs if front else (),
+    )
+    rows = {name: kind for name, kind in _ROW_BUFFERS.items() if name in needs}
+    longest = _longest_row(program) if rows else 0
     text = "\n".join(
         [
             f"/* {stem}.c: a network whose zeros do not exist, generated. Compile with",
@@ -69,54 +83,46 @@ def source(program: Program, stem: str, *, weights: str, unroll: str) -> dict[st
             "#include <stdint.h>",
             "#include <string.h>",
             "",
-            prelude.vectors(macro),
+            kernels.vectors(macro),
             f"#define TILE {macro if end is not None else ''}{'_TILE' if end is not None else '0'}",
             "",
             *([f"static float workspace[{floats}] ALIGNED;"] if floats else []),
-            *(f"static {kind} {name}[{count}];" for name, (kind, count) in rows.items()),
+            *(f"static {kind} {name}[{longest}];" for name, kind in rows.items()),
             *([f"#if TILE\nstatic float tile[{tile.size} * TILE] ALIGNED;\n#endif"] if end is not None else []),
             "",
-            prelude.functions("\n".join([body, tile.definitions, *calls, tile.calls, front.calls if front else ""])),
-            body,
-            *([_wide(front)] if front else []),
-            *([f"#if TILE\n{tile.definitions}#endif\n"] if end is not None else []),
+            kernels.functions(needs - rows.keys()),
+            body.text,
+            *([wide.text] if front else []),
+            *([tiled.text] if end is not None else []),
             batch.runs(program, calls, end, tile, front, features, stem, macro),
         ]
     )
-    ram = floats * 4 + sum(count * (2 if kind == "uint16_t" else 4) for kind, count in rows.values())
+    ram = floats * 4 + longest * sum(2 if kind == "uint16_t" else 4 for kind in rows.values())
     header = header_text(
         program,
         stem,
         ram_bytes=ram,
         tile_bytes=tile.size * 4,
         wide_bytes=front.size * WIDEST * 4 if front else 0,
-        table_bytes=table_bytes(text),
+        table_bytes=body.table_bytes,
     )
     return {".c": text.encode("ascii"), ".h": header.encode("ascii")}
 
 
-def _wide(front: Images) -> str:
+def _wide(front: Images) -> Code:
     """The convolutions for many images, and the values between them."""
     room = f"static float wide[{front.size} * {WIDEST}] ALIGNED;\n"
-    return f"#if TILE && WIDE\n{room}{prelude.TOGETHER}{front.definitions}#endif\n"
+    return guarded("TILE && WIDE", Code(room + kernels.kernel("together")) + front.definitions)
 
 
 def _prefix(index: int, step: Step) -> str:
     return f"s{index}_{type(step).__name__.lower()}"
 
 
-def _row_buffers(body: str, program: Program) -> dict[str, tuple[str, int]]:
-    """Buffers for one decoded row that the code mentions: name → type and elements."""
-    longest = max(
-        (
-            tables.longest_row(step.weight.reshape(len(step.weight), -1))
-            for step in program.steps
-            if isinstance(step, Convolution | Linear)
-        ),
-        default=1,
-    )
-    kinds = {"row_w": "float", "row_at": "uint16_t", "row_at32": "uint32_t"}
-    return {name: (kind, max(1, longest)) for name, kind in kinds.items() if re.search(rf"\b{name}\b", body)}
+def _longest_row(program: Program) -> int:
+    """Elements of a buffer that holds any one decoded row."""
+    weights = [step.weight for step in program.steps if isinstance(step, Convolution | Linear)]
+    return max(1, *(tables.longest_row(weight.reshape(len(weight), -1)) for weight in weights))
 
 
 def _piece(name: str, step: Step, weights: str, unroll: str, *, tiled: bool) -> Piece:
@@ -176,7 +182,7 @@ def _calls(program: Program, pieces: list[Piece]) -> tuple[Layout, list[str], li
     for i, (step, piece) in enumerate(zip(program.steps, pieces, strict=True)):
         names = {f"x{j or ''}": where(name) for j, name in enumerate(step.inputs)}
         scratch = f"workspace + {layout.offsets[f'scratch {i}']}" if piece.scratch else ""
-        call = piece.calls.format(y=where(step.output), s=scratch, **names)
+        call = piece.calls.text.format(y=where(step.output), s=scratch, **names)
         calls.append(f"/* {_comment(step.name)} */\n{call}")
     total = prod(program.output_shape)
     calls.append(f"memcpy(output, {where(program.output)}, {total} * sizeof(float));" if reread else "")

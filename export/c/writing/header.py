@@ -1,39 +1,11 @@
 """The header: functions, shapes, and the bytes of flash and RAM."""
 
-import re
 from math import prod
 
-from export.c.steps import Program
+from export.c.graph.steps import Program
 from export.c.text import TILE
 
-__all__ = ["header_text", "table_bytes"]
-
-_BYTES = {"uint8_t": 1, "uint16_t": 2, "uint32_t": 4, "float": 4}
-_ABSENT = ("WIDE", "PERMUTES", "TILE", "LANES == 16", "TILE && WIDE")
-"""What a microcontroller's compiler leaves out."""
-
-_TABLE = re.compile(r"^static const (\w+) \w+\[(\d+)\]")
-
-
-def table_bytes(source: str) -> int:
-    """Bytes of the constant tables of a source where there are neither wide vectors nor tiles: a microcontroller.
-
-    >>> table_bytes("#if WIDE\\nstatic const float a[3] = {\\n#else\\nstatic const uint16_t b[3] = {\\n#endif\\n")
-    6
-    """
-    total, stack = 0, [True]
-    for line in source.splitlines():
-        if line.startswith("#if"):
-            condition = line[3:].strip()
-            stack.append(stack[-1] and condition not in ("WIDE", "PERMUTES", "TILE", "LANES == 16", "TILE && WIDE"))
-        elif line.startswith("#else"):
-            taken = stack.pop()
-            stack.append(stack[-1] and not taken)
-        elif line.startswith("#endif"):
-            stack.pop()
-        elif stack[-1] and (found := _TABLE.match(line)):
-            total += _BYTES[found[1]] * int(found[2])
-    return total
+__all__ = ["header_text"]
 
 
 def header_text(
