@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench.environment import environment
 from bench.errors import BenchError, BenchUsageError
-from bench.latency_values import LatencyConfig
-from bench.loading import Entry, open_contestants, pairs_of
+from bench.latency.values import LatencyConfig
+from bench.latency.loading import Entry, open_contestants, pairs_of
 
+from bench.progress import Progress, Steps
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["EnergyReport", "EnergyRow", "Meter", "find_meter", "measure_energy", "render_energy"]
-
-Progress = Callable[[int, int, str], None]
 
 POWERCAP = Path("/sys/class/powercap")
 _BUSY_LIMIT = 0.05
@@ -193,19 +192,12 @@ def measure_energy(
     counter = meter or find_meter(config.device)
     described = environment()
     idle = _idle_watts(counter, seconds)
-    total, done = 2 * len(pairs) * len(config.batch_sizes), 0
+    steps = Steps(2 * len(pairs) * len(config.batch_sizes), progress)
     rows = []
-
-    def step(label: str) -> None:
-        nonlocal done
-        if progress:
-            progress(done, total, label)
-        done += 1
-
     for batch_size in config.batch_sizes:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
-            for entry in open_contestants(config, batch_size, Path(folder), stack, step):
-                step(f"batch {batch_size}: run {entry.measurement.label} in {entry.measurement.runtime}")
+            for entry in open_contestants(config, batch_size, Path(folder), stack, steps.take):
+                steps.take(f"batch {batch_size}: run {entry.measurement.label} in {entry.measurement.runtime}")
                 rows.append(_row(entry, counter, idle, seconds))
     return EnergyReport(counter.name, idle, described, tuple(rows))
 

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, BenchUsageError
 
+from bench.progress import Progress, Steps
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["SizeConfig", "SizeReport", "SizeRow", "measure_size", "onnx_weights", "render_size"]
-
-Progress = Callable[[int, int, str], None]
 
 
 def _zstd(data: bytes) -> bytes:
@@ -130,7 +129,7 @@ def onnx_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     BenchError
         The file cannot be read as ONNX, or holds no float32 weights.
     """
-    from bench.graph import read_model
+    from bench.graphs.read import read_model
 
     model = read_model(path)
     from onnx import TensorProto, numpy_helper
@@ -175,16 +174,14 @@ def measure_size(config: SizeConfig, progress: Progress | None = None) -> SizeRe
         for tool, compressor in _COMPRESSORS.items() if data else ():
             jobs.append((f"{name} float32, {tool}", "weights", partial(_compressed_bytes, compressor, data), _alone))
     jobs += [(label, "file", partial(_file_bytes, path), partial(_file_kind, path)) for label, path in config.files]
-    rows = []
-    for done, (label, kind, weigh, describe) in enumerate(jobs):
-        if progress:
-            progress(done, len(jobs), label)
+    steps, rows = Steps(len(jobs), progress), []
+    for label, kind, weigh, describe in jobs:
+        steps.take(label)
         size = weigh()
         if size == 0:
             raise BenchError(f"{label}: found an empty file, allowed one with content")
         rows.append(SizeRow(label, kind, describe(), size, len(dense) / size))
-    if progress:
-        progress(len(jobs), len(jobs), "done")
+    steps.take("done")
     return SizeReport(len(dense), _count(config.dense), tuple(rows))
 
 
@@ -206,7 +203,7 @@ def _alone() -> str:
 def _file_kind(path: Path) -> str:
     """What a whole file is, in words."""
     if path.suffix == ".onnx":
-        from bench.graph import decodes_itself, read_model
+        from bench.graphs.read import decodes_itself, read_model
 
         coded = decodes_itself(read_model(path))
         return "whole file: ONNX that decodes its weights at load" if coded else "whole file: ONNX, weights as they are"

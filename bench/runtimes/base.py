@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.graph import plain_file
+from bench.graphs.read import plain_file
 
 __all__ = [
     "CONVERTED_TOLERANCE",

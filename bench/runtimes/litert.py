@@ -15,7 +15,7 @@ def _available(device: str) -> str | None:
 
 
 def _prepare(path: Path, directory: Path, options: LoadOptions) -> Path:
-    from bench.tflite import tflite_of_onnx
+    from bench.graphs.tflite.convert import tflite_of_onnx
 
     if path.suffix == ".tflite":
         return path

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.energy import EnergyReport, measure_energy
-from bench.graph import decodes_itself, read_model
-from bench.latency import LatencyReport, measure_latency
-from bench.latency_values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig
-from bench.layers import layers_of_onnx, measure_layers
-from bench.layers_values import LayersConfig, LayersReport
-from bench.report import render_report
-from bench.results import load_results
+from bench.graphs.read import decodes_itself, read_model
+from bench.latency.values import LatencyReport
+from bench.latency.measure import measure_latency
+from bench.latency.values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig
+from bench.layers.measure import layers_of_onnx, measure_layers
+from bench.layers.values import LayersConfig, LayersReport
+from bench.report.page import render_report
+from bench.report.results import load_results
 from bench.runtimes import RUNTIMES
 from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
@@ -188,7 +189,7 @@ def bench_energy(
 def bench_layers(
     paths: Sequence[Path], *, out: Path, observer: Observer = _SILENT, **settings: Any
 ) -> tuple[LayersReport, Path]:
-    """Time fully connected layers dense and as CSR; see `bench.layers.measure_layers`.
+    """Time fully connected layers dense and as CSR; see `bench.layers.measure.measure_layers`.
 
     Parameters
     ----------

@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.errors import BenchError
-from bench.graph import plain_file, read_model
-from bench.latency import BenchFile, LatencyConfig, LatencyReport, Measurement, measure_latency
+from bench.graphs.read import plain_file, read_model
+from bench.latency.values import BenchFile, LatencyConfig, LatencyReport, Measurement
+from bench.latency.measure import measure_latency
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import missing_cuda
 from compress.graph import graph_of_zoo

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError, BenchUsageError
-from bench.report import render_report
-from bench.results import Overview, load_results, overviews
+from bench.report.page import render_report
+from bench.report.results import Overview, load_results, overviews
 
 ENVIRONMENT = {
     "cpu": {"model": "Example <9000>", "flags": ["avx2"], "logical_cores": 4, "usable_cores": 2, "governor": None},

@@ -50,11 +50,11 @@ class Contestant:
     ) -> None:
         self._name, self._timeout_s = runtime, timeout_s
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        home = str(Path(__file__).resolve().parent.parent)
+        home = str(Path(__file__).resolve().parents[2])
         search = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = dict(os.environ, PYTHONPATH=search, **dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
+            [sys.executable, "-m", "bench.latency.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

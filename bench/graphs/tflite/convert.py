@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.graph import Node, read_graph, read_model
-from bench.numpy_graph import clip_bounds, reduced_axes
-from bench.tflite_writer import TO_NHWC, Writer
+from bench.graphs.read import Node, read_graph, read_model
+from bench.graphs.numpy_function import clip_bounds, reduced_axes
+from bench.graphs.tflite.writer import TO_NHWC, Writer
 
 __all__ = ["OPERATORS", "tflite_of_onnx"]
 
@@ -282,7 +282,7 @@ def tflite_of_onnx(path: Path) -> bytes:
     Parameters
     ----------
     path : Path
-        As `bench.graph.plain_file` writes it.
+        As `bench.graphs.read.plain_file` writes it.
 
     Returns
     -------

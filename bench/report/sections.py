@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from bench.render import format_ns
-from bench.report_html import Cell, details, image, listing, section, table
-from bench.report_plots import accuracy_plot, dot_plot, layers_plot, size_plot
-from bench.results import Overview, Result
+from bench.summary import format_ns
+from bench.report.html import Cell, details, image, listing, section, table
+from bench.report.plots import accuracy_plot, dot_plot, layers_plot, size_plot
+from bench.report.results import Overview, Result
 
 __all__ = ["sections"]
 

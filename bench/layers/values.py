@@ -103,7 +103,7 @@ class LayersConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMeasurement:
-    """One kernel on one layer at one batch size; `status` as in `bench.latency_values.Measurement`."""
+    """One kernel on one layer at one batch size; `status` as in `bench.latency.values.Measurement`."""
 
     layer: FullyConnected
     batch_size: int

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.graph import Node, PlainGraph
+from bench.graphs.read import Node, PlainGraph
 
 __all__ = ["OPERATORS", "clip_bounds", "dense_of_groups", "numpy_function", "reduced_axes", "unfold", "windows"]
 

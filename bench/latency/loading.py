@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contestant import Contestant
+from bench.latency.contestant import Contestant
 from bench.errors import BenchError, BenchUsageError
-from bench.graph import input_shape, read_model
-from bench.latency_values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig, Measurement
+from bench.graphs.read import input_shape, read_model
+from bench.latency.values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig, Measurement
 from bench.runtimes import RUNTIMES, Runtime
 from bench.runtimes.base import missing_cuda
 from bench.runtimes.onnxruntime import reference

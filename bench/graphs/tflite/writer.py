@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.graph import PlainGraph
+from bench.graphs.read import PlainGraph
 
 __all__ = ["TO_NHWC", "Writer"]
 

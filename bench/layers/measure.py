@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from bench.environment import environment
 from bench.errors import BenchError
-from bench.graph import read_graph
-from bench.layer_kernels import KERNELS, Kernel, random_csr, time_calls
-from bench.layers_values import PAPER_LAYERS, Crossover, FullyConnected, LayerMeasurement, LayersConfig, LayersReport
+from bench.graphs.read import read_graph
+from bench.layers.kernels import KERNELS, Kernel, random_csr
+from bench.layers.values import PAPER_LAYERS, Crossover, FullyConnected, LayerMeasurement, LayersConfig, LayersReport
+from bench.progress import Progress, Steps
 from bench.runtimes.base import missing_cuda
+from bench.timing import time_calls
 from bench.summary import summarise
 
 __all__ = ["PAPER_LAYERS", "FullyConnected", "LayersConfig", "LayersReport", "layers_of_onnx", "measure_layers"]
-
-Progress = Callable[[int, int, str], None]
 
 _TOLERANCE = 1e-4
 _LOWEST_DENSITY, _HIGHEST_DENSITY = 1e-3, 0.5
@@ -93,32 +93,24 @@ def measure_layers(config: LayersConfig, progress: Progress | None = None) -> La
     shapes = tuple(dict.fromkeys((layer.inputs, layer.outputs) for layer in config.layers))
     sparse = [name for name, kernel in kernels.items() if not kernel.dense]
     searches = len(shapes) * len(config.batch_sizes) * len(sparse) if config.crossover else 0
-    total, done = len(config.layers) * len(config.batch_sizes) + searches, 0
-
-    def step(label: str) -> None:
-        nonlocal done
-        if progress:
-            progress(done, total, label)
-        done += 1
-
+    steps = Steps(len(config.layers) * len(config.batch_sizes) + searches, progress)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
         measurements: list[LayerMeasurement] = []
         for layer in config.layers:
             for batch_size in config.batch_sizes:
-                step(f"{layer.label}, batch {batch_size}")
+                steps.take(f"{layer.label}, batch {batch_size}")
                 measurements += _measure_layer(config, kernels, layer, batch_size)
         crossovers = []
         for inputs, outputs in shapes if config.crossover else ():
             for batch_size in config.batch_sizes:
                 for name in sparse:
-                    step(f"crossover of {name}, {inputs}×{outputs}, batch {batch_size}")
+                    steps.take(f"crossover of {name}, {inputs}×{outputs}, batch {batch_size}")
                     crossovers.append(_find_crossover(config, kernels, name, inputs, outputs, batch_size))
     finally:
         torch.set_num_threads(threads)
-    if progress:
-        progress(total, total, "done")
+    steps.take("done")
     return LayersReport(config, described, tuple(measurements), tuple(crossovers))
 
 
