@@ -7,6 +7,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "WeightsError",
+    "first_line",
 ]
 
 
@@ -36,3 +37,12 @@ class WeightsError(CompressError):
 
 class UnsupportedError(CompressError):
     """Something that this target, runtime or machine cannot do."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its type where it says nothing: what goes into a message of our own.
+
+    >>> first_line(ValueError("  a\\nb")), first_line(ValueError())
+    ('a', 'ValueError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
