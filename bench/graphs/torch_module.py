@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import BenchError
-from bench.graphs.read import Node, PlainGraph
 from bench.graphs.numpy_function import clip_bounds, dense_of_groups, reduced_axes
+from bench.graphs.read import Node, PlainGraph, constant_input
 
 if TYPE_CHECKING:
     import torch
@@ -51,10 +51,7 @@ class Builder:
 
     def constant(self, node: Node, index: int) -> Any:
         """An input that has to be a constant, as an array."""
-        name = node.inputs[index]
-        if name not in self.plain.constants:
-            raise BenchError(f"{node.op}: found input {name} computed at run time, allowed a constant")
-        return self.plain.constants[name]
+        return constant_input(node, self.plain.constants, index)
 
     def buffer(self, tensor: "torch.Tensor") -> Any:
         """Keep a tensor on the root and refer to it."""
