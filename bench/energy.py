@@ -9,18 +9,19 @@ subtracted; and a machine that is busy with something else is refused.
 import ctypes
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
-from bench.environment import environment
+from bench.environment import Environment, environment
 from bench.errors import BenchError, BenchUsageError
-from bench.latency.values import LatencyConfig
 from bench.latency.loading import Entry, open_contestants, pairs_of
-
+from bench.latency.values import LatencyConfig
 from bench.progress import Progress, Steps
+from bench.versioned import Versioned
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -28,7 +29,8 @@ __all__ = ["EnergyReport", "EnergyRow", "Meter", "find_meter", "measure_energy",
 
 POWERCAP = Path("/sys/class/powercap")
 _BUSY_LIMIT = 0.05
-"""Largest share of the processor that others may use while we measure the idle power."""
+"""Largest share of the processor that others may use while we measure the idle power: an idle Linux uses one or two in
+a hundred, and what they use more would be counted as idle and subtracted from ours."""
 
 _NVML_LIBRARY = "libnvidia-ml.so.1"
 
@@ -75,23 +77,15 @@ class EnergyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyReport:
+class EnergyReport(Versioned):
     """All rows of one run, the counter's name and the idle power in watts."""
+
+    KIND: ClassVar[str] = "energy"
 
     meter: str
     idle_watts: float
-    environment: Mapping[str, Any]
+    environment: Environment
     rows: tuple[EnergyRow, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary."""
-        return {
-            "kind": "energy",
-            "meter": self.meter,
-            "idle_watts": self.idle_watts,
-            "environment": dict(self.environment),
-            "rows": [{name: getattr(row, name) for name in EnergyRow.__slots__} for row in self.rows],
-        }
 
 
 def find_meter(device: str, powercap: Path = POWERCAP) -> Meter:

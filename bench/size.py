@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from bench.errors import BenchError, BenchUsageError
-
 from bench.progress import Progress, Steps
+from bench.versioned import Versioned
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -82,35 +84,19 @@ class SizeRow:
     label: str
     kind: str
     counts: str
-    payload_bytes: int
+    payload_bytes: Annotated[int, Field(alias="bytes")]
     ratio: float
 
 
 @dataclass(frozen=True, slots=True)
-class SizeReport:
+class SizeReport(Versioned):
     """All lines, and the bytes of the complete dense float32 weights that the ratios are against."""
+
+    KIND: ClassVar[str] = "size"
 
     dense_bytes: int
     weights: int
     rows: tuple[SizeRow, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary."""
-        return {
-            "kind": "size",
-            "dense_bytes": self.dense_bytes,
-            "weights": self.weights,
-            "rows": [
-                {
-                    "label": row.label,
-                    "kind": row.kind,
-                    "counts": row.counts,
-                    "bytes": row.payload_bytes,
-                    "ratio": row.ratio,
-                }
-                for row in self.rows
-            ],
-        }
 
 
 def _count(arrays: Mapping[str, NDArray[np.float32]]) -> int:

@@ -1,7 +1,6 @@
 """From raw samples to the figures of a table, and the rule by which a measurement is called unstable."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +32,6 @@ class Summary:
     min_ns: float
     throughput_per_s: float
     unstable: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary."""
-        return {**asdict(self), "unstable": list(self.unstable)}
 
 
 def format_ns(value: float | None) -> str:

@@ -10,10 +10,10 @@ import numpy as np
 
 from bench.environment import environment
 from bench.errors import BenchError
-from bench.latency.values import BenchFile, LatencyConfig, LatencyReport, Measurement
 from bench.latency.loading import Entry, open_contestants, pairs_of, reference_files
+from bench.latency.values import BenchFile, LatencyConfig, LatencyReport, Measurement
 from bench.progress import Progress, Steps
-from bench.summary import summarise
+from bench.summary import UNSTABLE_RULE, summarise
 
 __all__ = ["BenchFile", "LatencyConfig", "LatencyReport", "Measurement", "measure_latency"]
 
@@ -52,7 +52,12 @@ def measure_latency(config: LatencyConfig, progress: Progress | None = None) -> 
             entries = open_contestants(config, batch_size, Path(folder), stack, steps.take)
             measurements += _sample(config, entries, steps)
     steps.take("done")
-    return LatencyReport(config, described, tuple(measurements))
+    return LatencyReport(
+        settings=config.settings(),
+        unstable_rule=UNSTABLE_RULE,
+        environment=described,
+        measurements=tuple(measurements),
+    )
 
 
 def _sample(config: LatencyConfig, entries: list[Entry], steps: Steps) -> list[Measurement]:

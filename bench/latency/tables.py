@@ -19,7 +19,7 @@ def _mebibytes(value: int | None) -> str:
 def _times(report: LatencyReport, batch_size: int) -> "Table":
     from rich.table import Table
 
-    table = Table(title=f"Latency of one call, batch {batch_size}, {report.config.threads} thread(s)")
+    table = Table(title=f"Latency of one call, batch {batch_size}, {report.settings.threads} thread(s)")
     table.add_column("file", overflow="fold")
     table.add_column("runtime")
     for name in ("p50", "p75", "p90", "p95", "p99", "mean", "std", "images/s", "calls"):
@@ -50,7 +50,7 @@ def _start(report: LatencyReport, batch_size: int) -> "Table":
     table.add_column("runtime")
     for name in ("import", "load", "first inference", "peak memory", "of which Python", "difference"):
         table.add_column(name, justify="right")
-    on_gpu = report.config.device == "cuda"
+    on_gpu = report.settings.device == "cuda"
     if on_gpu:
         table.add_column("peak GPU memory", justify="right")
     for measurement in report.measurements:
@@ -84,7 +84,7 @@ def render_latency(report: LatencyReport) -> "Group":
     from rich.text import Text
 
     parts: list[Table | Text] = []
-    for batch_size in report.config.batch_sizes:
+    for batch_size in report.settings.batch_sizes:
         parts += [_times(report, batch_size), _start(report, batch_size)]
     parts += [Text(line) for measurement in report.measurements for line in _remarks(measurement)]
     if any(measurement.summary and measurement.summary.unstable for measurement in report.measurements):

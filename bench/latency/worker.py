@@ -28,6 +28,10 @@ def sample(session: Session, count: int) -> NDArray[np.int64]:
     return time_calls(session.call, count) if session.samples is None else session.samples(count)
 
 
+_CALLS_A_WARM_ONE = 10
+"""Counted calls of a turn for each that only brings the caches back: a tenth costs little, and one call may not do."""
+
+
 class _Contestant:
     """The state between the lines: the options, and the session once it is loaded."""
 
@@ -81,7 +85,7 @@ class _Contestant:
     def sample(self, count: int) -> dict[str, Any]:
         """A turn: a tenth of the calls uncounted, because the caches were another's meanwhile, then the samples."""
         assert self.session is not None
-        sample(self.session, max(1, count // 10))
+        sample(self.session, max(1, count // _CALLS_A_WARM_ONE))
         return {"latency_ns": [int(value) for value in sample(self.session, count)]}
 
     def spin(self, seconds: float) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def render_layers(report: LayersReport) -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    settings = report.config
+    settings = report.settings
     table = Table(title=f"Fully connected layers on the {settings.device}, {settings.threads} thread(s)")
     for name in ("layer", "weights"):
         table.add_column(name, overflow="fold")
@@ -28,8 +28,9 @@ def render_layers(report: LayersReport) -> "Group":
         table.add_column(name, justify="right")
     table.add_column("")
     for item in report.measurements:
-        known = (item.layer.label, "random" if item.layer.weight is None else "real", f"{item.layer.density:.1%}",
-                 str(item.batch_size), item.kernel)  # fmt: skip
+        label = f"{item.network} {item.layer} {item.inputs}×{item.outputs}"
+        weights = "random" if item.weights == "random" else "real"
+        known = (label, weights, f"{item.density:.1%}", str(item.batch_size), item.kernel)
         if item.summary is None:
             table.add_row(*known, "–", "–", "–", "–", f"{item.status}: {item.reason}")
             continue

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from bench.report.html import page
-from bench.report.sections import sections
 from bench.report.results import Result, overviews
+from bench.report.sections import sections
 
 __all__ = ["render_report"]
 

@@ -3,7 +3,21 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bench.runtimes import c, litert, ncnn, onnxruntime, onnxruntime_cuda, onnxruntime_int8, openvino, scipy_csr, tensorrt, torch_compile, torch_csr, torch_cuda_graphs, torch_eager
+from bench.runtimes import (
+    c,
+    litert,
+    ncnn,
+    onnxruntime,
+    onnxruntime_cuda,
+    onnxruntime_int8,
+    openvino,
+    scipy_csr,
+    tensorrt,
+    torch_compile,
+    torch_csr,
+    torch_cuda_graphs,
+    torch_eager,
+)
 from bench.runtimes.base import LoadOptions, Runtime, Session
 
 __all__ = ["RUNTIMES", "LoadOptions", "Runtime", "Session"]

@@ -17,11 +17,11 @@ from rich.console import Console
 
 import bench
 import bench.latency.loading
-from bench.latency.contestant import Contestant
 from bench.errors import BenchError, BenchUsageError
-from bench.latency.values import BenchFile, LatencyConfig
+from bench.latency.contestant import Contestant
 from bench.latency.measure import measure_latency
 from bench.latency.tables import render_latency
+from bench.latency.values import BenchFile, LatencyConfig
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import missing_cuda
 
