@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 
 __all__ = ["Accuracy", "measure_accuracy"]
 
@@ -57,7 +57,7 @@ def measure_accuracy(
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a type of its own for every status
-        raise BenchError(f"{path}: cannot be loaded by onnxruntime ({str(error).splitlines()[0]})") from error
+        raise BenchError(f"{path}: cannot be loaded by onnxruntime ({first_line(error)})") from error
     if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
         counts = f"{len(session.get_inputs())} inputs and {len(session.get_outputs())} outputs"
         raise BenchError(f"{path}: found {counts}, allowed one each")

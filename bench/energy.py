@@ -9,27 +9,28 @@ subtracted; and a machine that is busy with something else is refused.
 import ctypes
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
-from bench.environment import environment
+from bench.environment import Environment, environment
 from bench.errors import BenchError, BenchUsageError
-from bench.latency_values import LatencyConfig
-from bench.loading import Entry, open_contestants, pairs_of
+from bench.latency.loading import Entry, open_contestants, pairs_of
+from bench.latency.values import LatencyConfig
+from bench.progress import Progress, Steps
+from bench.versioned import Versioned
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["EnergyReport", "EnergyRow", "Meter", "find_meter", "measure_energy", "render_energy"]
 
-Progress = Callable[[int, int, str], None]
-
 POWERCAP = Path("/sys/class/powercap")
 _BUSY_LIMIT = 0.05
-"""Largest share of the processor that others may use while we measure the idle power."""
+"""Largest share of the processor that others may use while we measure the idle power: an idle Linux uses one or two in
+a hundred, and what they use more would be counted as idle and subtracted from ours."""
 
 _NVML_LIBRARY = "libnvidia-ml.so.1"
 
@@ -76,23 +77,15 @@ class EnergyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyReport:
+class EnergyReport(Versioned):
     """All rows of one run, the counter's name and the idle power in watts."""
+
+    KIND: ClassVar[str] = "energy"
 
     meter: str
     idle_watts: float
-    environment: Mapping[str, Any]
+    environment: Environment
     rows: tuple[EnergyRow, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary."""
-        return {
-            "kind": "energy",
-            "meter": self.meter,
-            "idle_watts": self.idle_watts,
-            "environment": dict(self.environment),
-            "rows": [{name: getattr(row, name) for name in EnergyRow.__slots__} for row in self.rows],
-        }
 
 
 def find_meter(device: str, powercap: Path = POWERCAP) -> Meter:
@@ -193,19 +186,12 @@ def measure_energy(
     counter = meter or find_meter(config.device)
     described = environment()
     idle = _idle_watts(counter, seconds)
-    total, done = 2 * len(pairs) * len(config.batch_sizes), 0
+    steps = Steps(2 * len(pairs) * len(config.batch_sizes), progress)
     rows = []
-
-    def step(label: str) -> None:
-        nonlocal done
-        if progress:
-            progress(done, total, label)
-        done += 1
-
     for batch_size in config.batch_sizes:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
-            for entry in open_contestants(config, batch_size, Path(folder), stack, step):
-                step(f"batch {batch_size}: run {entry.measurement.label} in {entry.measurement.runtime}")
+            for entry in open_contestants(config, batch_size, Path(folder), stack, steps.take):
+                steps.take(f"batch {batch_size}: run {entry.measurement.label} in {entry.measurement.runtime}")
                 rows.append(_row(entry, counter, idle, seconds))
     return EnergyReport(counter.name, idle, described, tuple(rows))
 

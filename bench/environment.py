@@ -6,11 +6,37 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-__all__ = ["cpu_flags", "cpu_model", "describe_gpus", "environment"]
+__all__ = ["Environment", "Processor", "cpu_flags", "cpu_model", "describe_gpus", "environment"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processor:
+    """Its name, the instruction sets that matter, its cores and those this process may use, and its governor."""
+
+    model: str
+    flags: tuple[str, ...]
+    logical_cores: int | None
+    usable_cores: int | None
+    governor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The machine, the software, and how busy the machine was at that moment."""
+
+    cpu: Processor
+    memory_bytes: int
+    gpus: tuple[Mapping[str, str], ...]
+    system: str
+    python: str
+    compiler: str | None
+    packages: Mapping[str, str]
+    load_average: tuple[float, ...] | None
+
 
 _FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
@@ -22,6 +48,11 @@ _PACKAGES = (
     "numpy", "scipy", "torch", "triton", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", "ncnn",
     "pnnx", "tensorrt", "zstandard",
 )  # fmt: skip
+"""Everything whose version moves a number here."""
+
+
+_TIMEOUT_S = 30
+"""For a tool that tells its version; `nvidia-smi` takes seconds where the driver has to be woken."""
 
 
 def _cpuinfo() -> str:
@@ -61,10 +92,10 @@ def _governor() -> str | None:
     return path.read_text().strip() if path.exists() else None
 
 
-def _first_line(command: list[str]) -> str | None:
+def _version_line(command: list[str]) -> str | None:
     if shutil.which(command[0]) is None:
         return None
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout.strip() else None
 
 
@@ -74,7 +105,7 @@ def describe_gpus() -> tuple[Mapping[str, str], ...]:
         return ()
     fields = ("name", "driver_version", "memory.total", "clocks.max.sm", "power.limit")
     command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     if done.returncode != 0:
         return ()
     rows = [[value.strip() for value in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
@@ -91,30 +122,23 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def environment() -> dict[str, Any]:
-    """Describe the machine and the software, ready for JSON.
-
-    Returns
-    -------
-    dict
-        `cpu` (model, flags, logical cores, those this process may use, governor), `memory_bytes`, `gpus`, `system`,
-        `python`, `compiler`, `packages`, and the `load_average` at this moment.
-    """
+def environment() -> Environment:
+    """Describe the machine and the software as they are now."""
     cpuinfo = _cpuinfo()
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpu": {
-            "model": cpu_model(cpuinfo),
-            "flags": list(cpu_flags(cpuinfo)),
-            "logical_cores": os.cpu_count(),
-            "usable_cores": affinity,
-            "governor": _governor(),
-        },
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "gpus": [dict(gpu) for gpu in describe_gpus()],
-        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
-        "python": f"{platform.python_implementation()} {sys.version.split()[0]}",
-        "compiler": _first_line([os.environ.get("CC", "cc"), "--version"]),
-        "packages": _versions(),
-        "load_average": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
-    }
+    return Environment(
+        cpu=Processor(
+            model=cpu_model(cpuinfo),
+            flags=cpu_flags(cpuinfo),
+            logical_cores=os.cpu_count(),
+            usable_cores=affinity,
+            governor=_governor(),
+        ),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        gpus=describe_gpus(),
+        system=f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
+        python=f"{platform.python_implementation()} {sys.version.split()[0]}",
+        compiler=_version_line([os.environ.get("CC", "cc"), "--version"]),
+        packages=_versions(),
+        load_average=tuple(round(value, 2) for value in os.getloadavg()) if hasattr(os, "getloadavg") else None,
+    )

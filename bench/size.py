@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from bench.errors import BenchError, BenchUsageError
+from bench.progress import Progress, Steps
+from bench.versioned import Versioned
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["SizeConfig", "SizeReport", "SizeRow", "measure_size", "onnx_weights", "render_size"]
-
-Progress = Callable[[int, int, str], None]
 
 
 def _zstd(data: bytes) -> bytes:
@@ -83,35 +84,19 @@ class SizeRow:
     label: str
     kind: str
     counts: str
-    payload_bytes: int
+    payload_bytes: Annotated[int, Field(alias="bytes")]
     ratio: float
 
 
 @dataclass(frozen=True, slots=True)
-class SizeReport:
+class SizeReport(Versioned):
     """All lines, and the bytes of the complete dense float32 weights that the ratios are against."""
+
+    KIND: ClassVar[str] = "size"
 
     dense_bytes: int
     weights: int
     rows: tuple[SizeRow, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary."""
-        return {
-            "kind": "size",
-            "dense_bytes": self.dense_bytes,
-            "weights": self.weights,
-            "rows": [
-                {
-                    "label": row.label,
-                    "kind": row.kind,
-                    "counts": row.counts,
-                    "bytes": row.payload_bytes,
-                    "ratio": row.ratio,
-                }
-                for row in self.rows
-            ],
-        }
 
 
 def _count(arrays: Mapping[str, NDArray[np.float32]]) -> int:
@@ -130,7 +115,7 @@ def onnx_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     BenchError
         The file cannot be read as ONNX, or holds no float32 weights.
     """
-    from bench.graph import read_model
+    from bench.graphs.read import read_model
 
     model = read_model(path)
     from onnx import TensorProto, numpy_helper
@@ -175,16 +160,14 @@ def measure_size(config: SizeConfig, progress: Progress | None = None) -> SizeRe
         for tool, compressor in _COMPRESSORS.items() if data else ():
             jobs.append((f"{name} float32, {tool}", "weights", partial(_compressed_bytes, compressor, data), _alone))
     jobs += [(label, "file", partial(_file_bytes, path), partial(_file_kind, path)) for label, path in config.files]
-    rows = []
-    for done, (label, kind, weigh, describe) in enumerate(jobs):
-        if progress:
-            progress(done, len(jobs), label)
+    steps, rows = Steps(len(jobs), progress), []
+    for label, kind, weigh, describe in jobs:
+        steps.take(label)
         size = weigh()
         if size == 0:
             raise BenchError(f"{label}: found an empty file, allowed one with content")
         rows.append(SizeRow(label, kind, describe(), size, len(dense) / size))
-    if progress:
-        progress(len(jobs), len(jobs), "done")
+    steps.take("done")
     return SizeReport(len(dense), _count(config.dense), tuple(rows))
 
 
@@ -206,7 +189,7 @@ def _alone() -> str:
 def _file_kind(path: Path) -> str:
     """What a whole file is, in words."""
     if path.suffix == ".onnx":
-        from bench.graph import decodes_itself, read_model
+        from bench.graphs.read import decodes_itself, read_model
 
         coded = decodes_itself(read_model(path))
         return "whole file: ONNX that decodes its weights at load" if coded else "whole file: ONNX, weights as they are"

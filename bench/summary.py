@@ -1,14 +1,13 @@
 """From raw samples to the figures of a table, and the rule by which a measurement is called unstable."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
-__all__ = ["UNSTABLE_RULE", "Summary", "summarise", "unstable_reasons"]
+__all__ = ["UNSTABLE_RULE", "Summary", "format_ns", "summarise", "unstable_reasons"]
 
 UNSTABLE_RULE = (
     "may be unstable: the rounds' medians have a standard deviation above 10 % of their mean, "
@@ -34,9 +33,19 @@ class Summary:
     throughput_per_s: float
     unstable: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary."""
-        return {**asdict(self), "unstable": list(self.unstable)}
+
+def format_ns(value: float | None) -> str:
+    """A time in the unit that suits it, three figures.
+
+    >>> format_ns(4512.0), format_ns(93_400_000), format_ns(None)
+    ('4.51 µs', '93.4 ms', '–')
+    """
+    if value is None:
+        return "–"
+    for unit, scale in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}" if value / scale < 1000 else f"{value / scale:.0f} {unit}"
+    return f"{value:.0f} ns"
 
 
 def unstable_reasons(rounds: NDArray[np.int64]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Benchmarks that the documentation quotes; each prints its table and keeps raw results with --json."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,4 +15,4 @@ def keep(path: Path | None, **results: Any) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"environment": environment(), **results}, indent=1) + "\n", "utf-8")
+    path.write_text(json.dumps({"environment": asdict(environment()), **results}, indent=1) + "\n", "utf-8")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.worker import memory_bytes
+from bench.memory import memory_bytes
 from benchmarks import keep
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.huffman_codes import code_lengths, read_symbols, write_symbols

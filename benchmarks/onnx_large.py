@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.worker import memory_bytes
+from bench.memory import memory_bytes
 from benchmarks import keep
 from compress.rounding.settings import PostTraining
 

@@ -40,10 +40,9 @@ class UnsupportedError(CompressError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says in its first line; the name of its type where it says nothing.
+    """The first line of what an error says, or its type where it says nothing: what goes into a message of our own.
 
-    >>> first_line(ValueError("one\\ntwo")), first_line(ValueError())
-    ('one', 'ValueError')
+    >>> first_line(ValueError("  a\\nb")), first_line(ValueError())
+    ('a', 'ValueError')
     """
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -22,8 +22,13 @@ from bench.runtimes.base import LoadOptions, Runtime, Session
 __all__ = ["INSIDE", "RUNTIME", "aligned", "bound", "compile_c"]
 
 _FLAGS = ("-std=c99", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
+"""The fastest code that stays C99 and right: no -ffast-math, which would let the compiler reorder sums."""
+
 _ALIGNMENT = 64
+"""Bytes of a cache line, and of the widest vector register."""
+
 _COMPILER_TIMEOUT_S = 500
+"""Less than the contestant's own time (600 s), so that a C file of many megabytes fails by this name."""
 
 _SHIM = """\
 #define _POSIX_C_SOURCE 199309L

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 from bench.runtimes.base import LoadOptions, Runtime, Session, missing_modules, prepare_plain
 
 __all__ = ["RUNTIME"]
@@ -15,7 +15,7 @@ def _available(device: str) -> str | None:
 
 
 def _prepare(path: Path, directory: Path, options: LoadOptions) -> Path:
-    from bench.tflite import tflite_of_onnx
+    from bench.graphs.tflite.convert import tflite_of_onnx
 
     if path.suffix == ".tflite":
         return path
@@ -36,7 +36,7 @@ def _load(path: Path, options: LoadOptions) -> Session:
         interpreter.allocate_tensors()
         interpreter.set_tensor(source["index"], np.ascontiguousarray(batch))
     except (RuntimeError, ValueError) as error:
-        raise BenchError(f"{path.name}: LiteRT refuses it ({str(error).strip().splitlines()[0]})") from error
+        raise BenchError(f"{path.name}: LiteRT refuses it ({first_line(error)})") from error
 
     def read() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         output = np.asarray(interpreter.get_tensor(sink["index"]), dtype=np.float32)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 from bench.runtimes.base import LoadOptions, Runtime, Session, missing_modules
 
 __all__ = ["IO_BINDING", "RUNTIME", "cpu_session", "reference"]
@@ -31,7 +31,7 @@ def cpu_session(path: Path, threads: int) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NoSuchFile,
             state.NotImplemented, state.RuntimeException) as error:  # fmt: skip
-        raise BenchError(f"{path.name}: onnxruntime refuses it ({str(error).splitlines()[0]})") from error
+        raise BenchError(f"{path.name}: onnxruntime refuses it ({first_line(error)})") from error
 
 
 def reference(path: Path, inputs: NDArray[np.float32], threads: int = 1) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.graph import read_graph
+from bench.graphs.read import read_graph
 from bench.runtimes.base import LoadOptions, Runtime, Session, missing_modules, prepare_plain
 
 __all__ = ["RUNTIME"]
@@ -18,7 +18,7 @@ def _available(device: str) -> str | None:
 def _load(path: Path, options: LoadOptions) -> Session:
     import scipy.sparse
 
-    from bench.numpy_graph import numpy_function
+    from bench.graphs.numpy_function import numpy_function
 
     run = numpy_function(read_graph(path), scipy.sparse.csr_matrix)
     output: list[Any] = [None]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.graph import read_graph
+from bench.graphs.read import read_graph
 from bench.runtimes.base import LoadOptions, Runtime, Session, missing_cuda, missing_modules, prepare_plain
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def torch_network(path: Path, options: LoadOptions, *, sparse: bool = False) -> 
     """
     import torch
 
-    from bench.torch_graph import torch_module
+    from bench.graphs.torch_module import torch_module
 
     torch.set_num_threads(options.threads)
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,6 +1,6 @@
 """The per-layer table in the columns of Deep Compression (Han et al. 2016, tables 4 and 5), from the packed file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
+    "CodingBytes",
     "LayerRow",
     "coding_bytes",
     "file_lines",
     "layer_rows",
     "layer_table",
     "rows_as_json",
-    "rows_from_json",
-    "run_lines",
 ]
 
 
@@ -40,6 +39,8 @@ class LayerRow:
         As float32; in the file, tables and codebook included.
     entropy_bytes : float
         Order-0 entropy of codes and gaps.
+    ratio : float
+        Dense bytes over those in the file; infinite for a layer without any.
     """
 
     layer: str
@@ -52,10 +53,15 @@ class LayerRow:
     dense_bytes: int
     payload_bytes: float
     entropy_bytes: float
+    ratio: float
 
-    @property
-    def ratio(self) -> float:
-        return self.dense_bytes / self.payload_bytes if self.payload_bytes else float("inf")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodingBytes:
+    """What codes and gaps cost, tables and lanes included, beside the order-0 entropy of their streams."""
+
+    entropy_bytes: float
+    coded_bytes: float
 
 
 def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
@@ -75,24 +81,24 @@ def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
                 dense_bytes=4 * tensor.size,
                 payload_bytes=tensor.total_bytes,
                 entropy_bytes=(tensor.code_entropy_bits + tensor.gap_entropy_bits) / 8,
+                ratio=_ratio(4 * tensor.size, tensor.total_bytes),
             )
         )
     return tuple(rows)
 
 
+def _ratio(dense_bytes: int, payload_bytes: float) -> float:
+    return dense_bytes / payload_bytes if payload_bytes else float("inf")
+
+
 def rows_as_json(rows: Sequence[LayerRow]) -> list[dict[str, Any]]:
-    """The rows as plain values, the ratio included."""
-    return [{**asdict(row), "ratio": row.ratio} for row in rows]
+    """The rows as plain values."""
+    return [asdict(row) for row in rows]
 
 
-def rows_from_json(values: Iterable[Mapping[str, Any]]) -> tuple[LayerRow, ...]:
-    """The rows back from `rows_as_json`."""
-    return tuple(LayerRow(**{name: value for name, value in row.items() if name != "ratio"}) for row in values)
-
-
-def coding_bytes(account: FileAccount) -> dict[str, float]:
-    """What codes and gaps cost, tables and lanes included, beside the order-0 entropy of their streams, in bytes."""
-    return {"entropy_bytes": account.entropy_bits / 8, "coded_bytes": account.coding_bits / 8}
+def coding_bytes(account: FileAccount) -> CodingBytes:
+    """What all streams of a file cost."""
+    return CodingBytes(entropy_bytes=account.entropy_bits / 8, coded_bytes=account.coding_bits / 8)
 
 
 def file_lines(account: FileAccount) -> list[str]:
@@ -102,27 +108,9 @@ def file_lines(account: FileAccount) -> list[str]:
     parts = sorted(account.parts().items(), key=lambda part: -part[1])
     return [
         f"whole file: {account.file_bytes:,} bytes, {dense / account.file_bytes:.1f}× under {dense:,} bytes of float32",
-        f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
+        f"codes and gaps: {coding.coded_bytes:,.0f} bytes with tables, entropy {coding.entropy_bytes:,.0f} bytes",
         "where the bytes go: " + ", ".join(f"{name} {size:,.1f}" for name, size in parts if size),
     ]
-
-
-def run_lines(report: Mapping[str, Any]) -> list[str]:
-    """A run's report in words, from the mapping that `report.json` holds."""
-    coding, test, held_out = report["coding"], report["test"], report["held_out"]
-    steps = [f"{stage} {value['percent']:.2f} %" for stage, value in held_out.items() if value["percent"] is not None]
-    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report["seconds"].items())
-    lines = [
-        f"whole file: {report['file_bytes']:,} bytes, {report['ratio']:.1f}× under dense float32",
-        f"sparsity: {report['sparsity']:.4f} of the coded weights",
-        f"codes and gaps: {coding['coded_bytes']:,.0f} bytes with tables, entropy {coding['entropy_bytes']:,.0f} bytes",
-        f"test accuracy: dense {test['dense']['percent']:.2f} %, from the file {test['file']['percent']:.2f} %",
-    ]
-    if steps:
-        lines.append(f"held-out accuracy after each stage: {', '.join(steps)}")
-    for target, written in report.get("targets", {}).items():
-        lines += [f"target {target}: {remark}" for remark in written["remarks"]]
-    return [*lines, f"seconds: {seconds}"]
 
 
 def layer_table(rows: Sequence[LayerRow]) -> "Table":
@@ -143,6 +131,7 @@ def layer_table(rows: Sequence[LayerRow]) -> "Table":
 
 
 def _total(rows: Sequence[LayerRow]) -> LayerRow:
+    dense_bytes, payload_bytes = sum(row.dense_bytes for row in rows), sum(row.payload_bytes for row in rows)
     return LayerRow(
         layer="all tensors",
         weights=sum(row.weights for row in rows),
@@ -151,9 +140,10 @@ def _total(rows: Sequence[LayerRow]) -> LayerRow:
         weight_bits_coded=None,
         index_bits=None,
         index_bits_coded=None,
-        dense_bytes=sum(row.dense_bytes for row in rows),
-        payload_bytes=sum(row.payload_bytes for row in rows),
+        dense_bytes=dense_bytes,
+        payload_bytes=payload_bytes,
         entropy_bytes=sum(row.entropy_bytes for row in rows),
+        ratio=_ratio(dense_bytes, payload_bytes),
     )
 
 

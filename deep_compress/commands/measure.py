@@ -49,7 +49,7 @@ def latency(
     as_json: Json = False,
 ) -> None:
     """Time the dense and the compressed network side by side, samples of all contestants interleaved."""
-    from bench.render import render_latency
+    from bench.latency.tables import render_latency
     from deep_compress import jobs
     from deep_compress.console import Reporter
 
@@ -87,7 +87,7 @@ def layers(
     as_json: Json = False,
 ) -> None:
     """Compare fully connected layers dense and in CSR, as figures 9 and 10 of Deep Compression do."""
-    from bench.render import render_layers
+    from bench.layers.tables import render_layers
     from deep_compress import jobs
     from deep_compress.console import Reporter
 

@@ -1,9 +1,8 @@
 """`compress run`: the whole job."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +26,9 @@ from deep_compress.commands.recipe_options import (
     recipe_of,
     recipe_option,
 )
+
+if TYPE_CHECKING:
+    from deep_compress.jobs.run_report import RunReport
 
 __all__ = ["run"]
 
@@ -105,16 +107,17 @@ def run(
             observer=observer,
         )
     if as_json:
-        print(json.dumps(result.report, indent=1))
+        print(json.dumps(result.report.to_json(), indent=1))
     elif not quiet:
         _show_run(result.directory, result.report)
 
 
-def _show_run(directory: Path, report: Mapping[str, Any]) -> None:
-    from compress.report.layers import layer_table, rows_from_json, run_lines
+def _show_run(directory: Path, report: "RunReport") -> None:
+    from compress.report.layers import layer_table
+    from deep_compress.jobs.run_report import run_lines
 
     console = table_console()
-    console.print(layer_table(rows_from_json(report["layers"])))
+    console.print(layer_table(report.layers))
     for line in run_lines(report):
         console.print(line, markup=False)
     console.print(f"files in {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}", markup=False)

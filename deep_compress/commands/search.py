@@ -121,7 +121,8 @@ def search(
             observer=observer,
         )
     if as_json:
-        print(json.dumps({**result.summary, "recipe": result.recipe.flat(), "run": result.run}, indent=1))
+        run = None if result.run is None else result.run.to_json()
+        print(json.dumps({**result.summary, "recipe": result.recipe.flat(), "run": run}, indent=1))
     elif not quiet:
         _show_search(result)
 
@@ -201,7 +202,7 @@ def _number(option: str, text: str) -> float:
 def _show_search(result: "SearchResult") -> None:
     from rich.table import Table
 
-    from compress.report.layers import run_lines
+    from deep_compress.jobs.run_report import run_lines
 
     console, summary = table_console(), result.summary
     dense, chosen = summary["dense"]["held_out_percent"], summary["chosen"]

@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.accuracy import Accuracy, measure_accuracy
+from bench.accuracy import measure_accuracy
 from compress.datasets import normalise
 from compress.errors import CompressError
 from compress.files import staged_directory
@@ -20,10 +20,11 @@ from compress.graph import Graph
 from compress.observer import Observer, Silent
 from compress.packed import container
 from compress.recipe.recipe import Recipe
-from compress.report.layers import coding_bytes, layer_rows, rows_as_json
+from compress.report.layers import coding_bytes, layer_rows
 from compress.training.checkpoint import dump_weights
 from deep_compress.jobs.files import read_file
 from deep_compress.jobs.prepare import prepare
+from deep_compress.jobs.run_report import FileAccuracy, HeldOut, RunReport, TestAccuracy, WrittenTarget
 from deep_compress.jobs.run_targets import check_targets, write_targets
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class RunResult:
     """Where a run's files are, and its report as it stands in `report.json`."""
 
     directory: Path
-    report: Mapping[str, Any]
+    report: RunReport
 
 
 def run(
@@ -125,20 +126,19 @@ def run(
         difference = _agreement(stage / "model.onnx", compression, inputs[:_EVALUATION_BATCH])
         stages["export"] = time.perf_counter() - exported
         measured = time.perf_counter()
-        accuracy = {
-            "dense": _accuracy(stage / "dense.onnx", inputs, labels, "test dense", observer),
-            "file": _accuracy(stage / "model.onnx", inputs, labels, "test file", observer),
-        }
+        accuracy = TestAccuracy(
+            dense=_accuracy(stage / "dense.onnx", inputs, labels, "test dense", observer),
+            file=_accuracy(stage / "model.onnx", inputs, labels, "test file", observer),
+        )
         stages["test"] = time.perf_counter() - measured
-        report = _report(recipe, compression, content, accuracy, difference)
-        report["targets"] = written
-        report["files"] = {path.name: path.stat().st_size for path in sorted(stage.iterdir())}
+        files = {path.name: path.stat().st_size for path in sorted(stage.iterdir())}
+        report = _report(recipe, compression, content, accuracy, difference, written, files)
         plotted = time.perf_counter()
-        _plot(stage / "report.png", compression, report, content)
+        _plot(stage / "report.png", compression, report)
         stages["plot"] = time.perf_counter() - plotted
-        report["seconds"] = {**stages, "whole run": time.perf_counter() - start}
+        report = replace(report, seconds={**stages, "whole run": time.perf_counter() - start})
         (stage / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
-        (stage / "report.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        (stage / "report.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", "utf-8")
     return RunResult(destination, report)
 
 
@@ -173,42 +173,45 @@ def _agreement(path: Path, compression: "Compression", inputs: NDArray[np.float3
 
 def _accuracy(
     path: Path, inputs: NDArray[np.float32], labels: NDArray[np.int64], stage: str, observer: Observer
-) -> Accuracy:
+) -> FileAccuracy:
     result = measure_accuracy(path, inputs, labels, progress=lambda done, total: observer.progress(stage, done, total))
     observer.note(stage, f"{path.name} in onnxruntime: {result.correct}/{result.total} = {result.percent:.2f} %")
-    return result
+    return FileAccuracy.of(result)
 
 
 def _report(
     recipe: Recipe,
     compression: "Compression",
     content: bytes,
-    accuracy: Mapping[str, Accuracy],
+    accuracy: TestAccuracy,
     difference: float,
-) -> dict[str, Any]:
+    written: Mapping[str, WrittenTarget],
+    files: Mapping[str, int],
+) -> RunReport:
     account = container.account(content)
-    rows = layer_rows(account)
     dense_bytes = 4 * sum(array.size for array in compression.dense.values())
-    return {
-        "format": 1,
-        "recipe": recipe.flat(),
-        "sparsity": _sparsity(compression),
-        "dense_bytes": dense_bytes,
-        "file_bytes": len(content),
-        "ratio": dense_bytes / len(content),
-        "coding": coding_bytes(account),
-        "account": asdict(account),
-        "layers": rows_as_json(rows),
-        "test": {name: {**asdict(value), "percent": value.percent} for name, value in accuracy.items()},
-        "held_out": {
-            record.stage: {"loss": record.held_out_loss, "percent": record.held_out_accuracy}
+    return RunReport(
+        recipe=recipe.flat(),
+        sparsity=_sparsity(compression),
+        dense_bytes=dense_bytes,
+        file_bytes=len(content),
+        ratio=dense_bytes / len(content),
+        coding=coding_bytes(account),
+        account=account,
+        layers=layer_rows(account),
+        test=accuracy,
+        held_out={
+            record.stage: HeldOut(loss=record.held_out_loss, percent=record.held_out_accuracy)
             for record in compression.stages
         },
-        "onnx_difference": difference,
-        "history": [asdict(record) for record in compression.history],
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
+        onnx_difference=difference,
+        history=tuple(compression.history),
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+        machine=f"{platform.system()} {platform.machine()}",
+        targets=written,
+        files=files,
+        seconds={},
+    )
 
 
 def _sparsity(compression: "Compression") -> float:
@@ -218,10 +221,10 @@ def _sparsity(compression: "Compression") -> float:
     return 1 - sum(tensor.nnz for tensor in coded) / size if size else 0.0
 
 
-def _plot(path: Path, compression: "Compression", report: Mapping[str, Any], content: bytes) -> None:
+def _plot(path: Path, compression: "Compression", report: RunReport) -> None:
     from compress.report.plots import plot_run
 
-    parts = {tensor.name: tensor.parts() for tensor in container.account(content).tensors}
+    parts = {tensor.name: tensor.parts() for tensor in report.account.tensors}
     layers = [
         (
             tensor.name,
@@ -232,9 +235,8 @@ def _plot(path: Path, compression: "Compression", report: Mapping[str, Any], con
         )
         for tensor in compression.model.coded
     ]
-    recipe = report["recipe"]
     title = (
-        f"{recipe['network']} on {recipe['data']}: sparsity {report['sparsity']:.4g}, {report['file_bytes']:,} B "
-        f"({report['ratio']:.1f}×), {report['test']['file']['percent']:.2f} % on the test set"
+        f"{report.recipe['network']} on {report.recipe['data']}: sparsity {report.sparsity:.4g}, "
+        f"{report.file_bytes:,} B ({report.ratio:.1f}×), {report.test.file.percent:.2f} % on the test set"
     )
     plot_run(path, title, compression.history, layers)

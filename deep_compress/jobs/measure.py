@@ -5,19 +5,20 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.energy import EnergyReport, measure_energy
-from bench.graph import decodes_itself, read_model
-from bench.latency import LatencyReport, measure_latency
-from bench.latency_values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig
-from bench.layers import layers_of_onnx, measure_layers
-from bench.layers_values import LayersConfig, LayersReport
-from bench.report import render_report
-from bench.results import load_results
+from bench.graphs.read import decodes_itself, read_model
+from bench.latency.measure import measure_latency
+from bench.latency.values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig, LatencyReport
+from bench.layers.measure import layers_of_onnx, measure_layers
+from bench.layers.values import LayersConfig, LayersReport
+from bench.report.page import render_report
+from bench.report.results import READERS, load_results
 from bench.runtimes import RUNTIMES
 from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
@@ -26,11 +27,15 @@ from compress.observer import Observer, Silent
 from compress.onnx_file.fold import fold
 from deep_compress.jobs.files import load_file
 from deep_compress.jobs.full_run import RUNS
+from deep_compress.jobs.run_report import RunReport
 from export import TARGETS
 
 __all__ = ["bench_energy", "bench_latency", "bench_layers", "bench_report", "bench_size", "newest_run"]
 
 _SILENT = Silent()
+_READERS = MappingProxyType({"run": lambda values: RunReport.from_json(values).figures(), **READERS})
+"""What `bench report` reads: its own kinds, and a run's report, which is ours."""
+
 _SUFFIXES = (".dcz", ".onnx", ".c")
 _RUNNABLE = ("dense.onnx", "model.onnx", "model.c")
 
@@ -188,7 +193,7 @@ def bench_energy(
 def bench_layers(
     paths: Sequence[Path], *, out: Path, observer: Observer = _SILENT, **settings: Any
 ) -> tuple[LayersReport, Path]:
-    """Time fully connected layers dense and as CSR; see `bench.layers.measure_layers`.
+    """Time fully connected layers dense and as CSR; see `bench.layers.measure.measure_layers`.
 
     Parameters
     ----------
@@ -238,7 +243,7 @@ def bench_report(paths: Sequence[Path], out: Path | None = None) -> Path:
     """
     sources = list(paths) or [newest_run()]
     destination = out or (sources[0] if sources[0].is_dir() else sources[0].parent) / "report.html"
-    write_whole(destination, render_report(load_results(sources)).encode())
+    write_whole(destination, render_report(load_results(sources, _READERS)).encode())
     return destination
 
 

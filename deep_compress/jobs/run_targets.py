@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from compress.errors import UnsupportedError, UsageError
 from compress.names import known_name
 from compress.observer import Observer
 from compress.representation import CompressedModel
+from deep_compress.jobs.run_report import WrittenTarget
 from export import TARGETS, Artifact
 
 __all__ = ["DEFAULT_TARGETS", "check_targets", "write_targets"]
@@ -32,7 +32,7 @@ def check_targets(names: Sequence[str]) -> None:
 
 def write_targets(
     model: CompressedModel, names: Sequence[str] | None, directory: Path, observer: Observer
-) -> dict[str, Any]:
+) -> dict[str, WrittenTarget]:
     """Write a model in the form of every target as `model` and the target's suffixes.
 
     Parameters
@@ -46,23 +46,23 @@ def write_targets(
 
     Returns
     -------
-    dict
-        By target: `files`, their names; `remarks`, lines, among them why nothing was written.
+    dict of str to WrittenTarget
+        By target.
 
     Raises
     ------
     UnsupportedError
         The ONNX target cannot take the model. What another target cannot take is a remark.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, WrittenTarget] = {}
     for name in names or DEFAULT_TARGETS:
         artifact = _artifact(model, name, asked=names is not None)
         for suffix, content in artifact.files.items():
             (directory / f"{_MODEL}{suffix}").write_bytes(content)
         for remark in artifact.remarks:
             observer.note(f"export {name}", remark)
-        files = [f"{_MODEL}{suffix}" for suffix in artifact.files]
-        found[name] = {"files": files, "remarks": list(artifact.remarks)}
+        files = tuple(f"{_MODEL}{suffix}" for suffix in artifact.files)
+        found[name] = WrittenTarget(files=files, remarks=artifact.remarks)
     return found
 
 

@@ -21,6 +21,7 @@ from compress.recipe.recipe import Recipe
 from compress.training.checkpoint import dump_weights, read_weights
 from deep_compress import jobs
 from deep_compress.jobs.prepare import Prepared, prepare, train_dense
+from deep_compress.jobs.run_report import RunReport
 from deep_compress.search.files import goal_as_json, summary_of, write_choice
 from deep_compress.search.search import Goal, Trial, choose, provisional, run_trials, searchable
 from deep_compress.search.sensitivity import LayerScan, Scan, place_name, scan, write_scan
@@ -51,7 +52,7 @@ class SearchResult:
     directory: Path
     summary: Mapping[str, Any]
     recipe: Recipe
-    run: Mapping[str, Any] | None
+    run: RunReport | None
 
 
 def run_search(
@@ -171,9 +172,9 @@ def run_search(
             device=device,
             observer=observer,
         ).report
-        if report["file_bytes"] != chosen.file_bytes:
+        if report.file_bytes != chosen.file_bytes:
             raise CompressError(
-                f"{place / 'run'}: found {report['file_bytes']} bytes, and {chosen.file_bytes} in the search; this is "
+                f"{place / 'run'}: found {report.file_bytes} bytes, and {chosen.file_bytes} in the search; this is "
                 "a defect, or a machine that does not compute the same twice"
             )
     return SearchResult(directory=place, summary=summary, recipe=final, run=report)

@@ -40,12 +40,12 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         (outcome.point.axes["criterion"], outcome.point.axes["sparsity"]): report_of(outcome) for outcome in outcomes
     }
     dense = report_of(outcomes[0])
-    coded = [row["layer"] for row in dense["layers"] if row["weight_bits"] is not None]
+    coded = [row.layer for row in dense.layers if row.weight_bits is not None]
     per_layer = []
     for sparsity in _SPARSITIES:
         if ("l1", sparsity) not in by_axes:
             continue
-        kept = {row["layer"]: 100 * (1 - row["kept"] / row["weights"]) for row in by_axes["l1", sparsity]["layers"]}
+        kept = {row.layer: 100 * (1 - row.kept / row.weights) for row in by_axes["l1", sparsity].layers}
         per_layer.append([sparsity, *(f"{kept[name]:.1f}" for name in coded)])
     costs = []
     for sparsity in _SPARSITIES:
@@ -55,11 +55,11 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
             if report is None:
                 row += ["not run"] * 4
                 continue
-            seconds = report["seconds"]
+            seconds = report.seconds
             row += [
-                f"{report['held_out']['prune']['percent']:.2f}",
-                f"{report['test']['file']['percent']:.2f}",
-                f"{report['file_bytes']:,}",
+                f"{report.held_out['prune'].percent:.2f}",
+                f"{report.test.file.percent:.2f}",
+                f"{report.file_bytes:,}",
                 f"{seconds['train'] + seconds['prune']:.0f}",
             ]
         costs.append(row)
@@ -71,7 +71,7 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         "### Sparsity per layer, global L1, % of the layer's weights",
         markdown_table(["sparsity asked for", *(name.removesuffix(".weight") for name in coded)], per_layer),
         "### Accuracy, size and training time",
-        f"Dense: {dense['test']['dense']['percent']:.2f} % of the test set, {dense['dense_bytes']:,} B as float32.",
+        f"Dense: {dense.test.dense.percent:.2f} % of the test set, {dense.dense_bytes:,} B as float32.",
         markdown_table(columns, costs),
     )
     for criterion in _CRITERIA:
@@ -79,7 +79,7 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         for sparsity in _SPARSITIES:
             if (criterion, sparsity) not in by_axes:
                 continue
-            losses = [record["loss"] for record in by_axes[criterion, sparsity]["history"] if record["stage"] != "tune"]
+            losses = [record.loss for record in by_axes[criterion, sparsity].history if record.stage != "tune"]
             curves[f"{sparsity:g}"] = (list(range(1, len(losses) + 1)), losses)
         plot_curves(
             directory / f"loss-{criterion}.png",
@@ -94,9 +94,7 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         [f"{sparsity:g}" for sparsity in _SPARSITIES],
         {
             criterion: [
-                by_axes[criterion, sparsity]["test"]["file"]["percent"]
-                if (criterion, sparsity) in by_axes
-                else float("nan")
+                by_axes[criterion, sparsity].test.file.percent if (criterion, sparsity) in by_axes else float("nan")
                 for sparsity in _SPARSITIES
             ]
             for criterion in _CRITERIA

@@ -53,22 +53,22 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         rows, curves = [], {}
         for outcome in chosen:
             report, sparsity = report_of(outcome), outcome.point.axes["sparsity"]
-            retrained = [record for record in report["history"] if record["stage"] == "retrain"]
-            after = retrained[_PAUSE - 1] if retrained else report["history"][_PAUSE - 1]
+            retrained = [record for record in report.history if record.stage == "retrain"]
+            after = retrained[_PAUSE - 1] if retrained else report.history[_PAUSE - 1]
             rows.append(
                 [
                     sparsity,
-                    f"{after['held_out_accuracy'] / 100 * report['recipe']['held_out']:.0f}",
+                    f"{(after.held_out_accuracy or 0.0) / 100 * report.recipe['held_out']:.0f}",
                     _through_torch(outcome) if retrained else "–",
-                    f"{report['test']['file']['percent']:.2f}",
-                    f"{report['file_bytes']:,}",
+                    f"{report.test.file.percent:.2f}",
+                    f"{report.file_bytes:,}",
                     f"{seconds[outcome.point.name]:.3f}",
                 ]
             )
-            losses = [record["loss"] for record in retrained]
+            losses = [record.loss for record in retrained]
             if losses:
                 curves[f"{sparsity:g}"] = (list(range(1, len(losses) + 1)), losses)
-        held_out = report_of(chosen[0])["recipe"]["held_out"]
+        held_out = report_of(chosen[0]).recipe["held_out"]
         columns = ["sparsity", f"right of {held_out:,} held-out images after {_PAUSE} epochs"]
         columns += ["the same by torch.nn.utils.prune", "test % of the file", "bytes", "1,000 images in onnxruntime, s"]
         parts += [f"### {network}", markdown_table(columns, rows)]

@@ -34,15 +34,15 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
             {
                 "seed": outcome.point.axes["seed"],
                 "before": {
-                    "held_out_percent": report["held_out"]["train"]["percent"],
-                    "test_percent": report["test"]["dense"]["percent"],
-                    "bytes": report["dense_bytes"],
+                    "held_out_percent": report.held_out["train"].percent,
+                    "test_percent": report.test.dense.percent,
+                    "bytes": report.dense_bytes,
                 },
                 "after": {
-                    "sparsity": report["sparsity"],
-                    "held_out_percent": report["held_out"]["prune"]["percent"],
-                    "test_percent_of_the_file": report["test"]["file"]["percent"],
-                    "bytes": report["file_bytes"],
+                    "sparsity": report.sparsity,
+                    "held_out_percent": report.held_out["prune"].percent,
+                    "test_percent_of_the_file": report.test.file.percent,
+                    "bytes": report.file_bytes,
                 },
             }
         )

@@ -56,15 +56,19 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
                 outcome.point.axes["data"],
                 removed,
                 _NEURONS - removed,
-                f"{report['test']['dense']['percent']:.2f}",
-                f"{report['test']['file']['percent']:.2f}",
-                f"{report['file_bytes']:,}",
-                f"{report['files']['model.onnx']:,}",
+                f"{report.test.dense.percent:.2f}",
+                f"{report.test.file.percent:.2f}",
+                f"{report.file_bytes:,}",
+                f"{report.files['model.onnx']:,}",
             ]
         )
         if removed == _NEURONS - 1:
-            history = [record for record in report["history"] if record["stage"].startswith("merge")]
-            last = {int(record["stage"].split()[1]): record["held_out_accuracy"] for record in history}
+            history = [record for record in report.history if record.stage.startswith("merge")]
+            last = {
+                int(record.stage.split()[1]): record.held_out_accuracy
+                for record in history
+                if record.held_out_accuracy is not None
+            }
             curves[str(outcome.point.axes["data"])] = (list(last), list(last.values()))
     columns = ["data", "neurons removed", "left", "before: test %", "after: test % of the file", "model.dcz, B"]
     way = [

@@ -54,20 +54,20 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     heights = {schedule: [float("nan")] * len(groups) for schedule in _METHODS}
     for outcome in outcomes:
         report, axes = report_of(outcome), outcome.point.axes
-        epochs = sum(record["stage"] != "tune" for record in report["history"])
+        epochs = sum(record.stage != "tune" for record in report.history)
         rows.append(
             [
                 axes["network"],
                 axes["data"],
                 axes["schedule"],
                 epochs,
-                f"{report['seconds']['train'] + report['seconds']['prune']:.0f}",
-                f"{report['held_out']['prune']['percent']:.2f}",
-                f"{report['test']['file']['percent']:.2f}",
-                f"{report['file_bytes']:,}",
+                f"{report.seconds['train'] + report.seconds['prune']:.0f}",
+                f"{report.held_out['prune'].percent:.2f}",
+                f"{report.test.file.percent:.2f}",
+                f"{report.file_bytes:,}",
             ]
         )
-        heights[axes["schedule"]][groups.index(_group(outcome))] = report["test"]["file"]["percent"]
+        heights[axes["schedule"]][groups.index(_group(outcome))] = report.test.file.percent
     columns = ["network", "data", "pruning", "epochs", "training, s", "held-out % after retraining"]
     write_text(directory, markdown_table([*columns, "test % of the file", "bytes"], rows))
     plot_bars(directory / "accuracy.png", "Accuracy of the file on the test set", ("", "accuracy, %"), groups, heights)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deep_compress.jobs.run_report import RunReport
 from deep_compress.studies.axes import Point, point_of
 from deep_compress.studies.plots import plot_bars
 from deep_compress.studies.results import markdown_table, mean_and_spread
@@ -88,16 +89,17 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
         reports = [report_of(outcome) for outcome in outcomes if outcome.point.axes["network"] == network]
         if not reports:
             continue
-        dense, file = ([100 - report["test"][name]["percent"] for report in reports] for name in ("dense", "file"))
+        dense = [100 - report.test.dense.percent for report in reports]
+        file = [100 - report.test.file.percent for report in reports]
         errors[network] = (statistics.fmean(dense), statistics.fmean(file))
-        bytes_ours = [float(report["file_bytes"]) for report in reports]
+        bytes_ours = [float(report.file_bytes) for report in reports]
         whole: list[list[object]] = [
             ["Deep Compression", theirs["errors"], theirs["bytes"], theirs["ratio"]],
             [
                 f"ours, mean of {len(reports)} seeds, whole file",
                 f"{mean_and_spread(dense)} → {mean_and_spread(file)}",
                 f"{statistics.fmean(bytes_ours):,.0f} ({min(bytes_ours):,.0f} to {max(bytes_ours):,.0f})",
-                f"{statistics.fmean(report['ratio'] for report in reports):.1f}×",
+                f"{statistics.fmean(report.ratio for report in reports):.1f}×",
             ],
         ]
         parts += [
@@ -115,21 +117,21 @@ def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
     )
 
 
-def _layers(report: Mapping[str, Any], theirs: Sequence[tuple[Any, ...]]) -> str:
-    coded = [row for row in report["layers"] if row["weight_bits"] is not None]
+def _layers(report: RunReport, theirs: Sequence[tuple[Any, ...]]) -> str:
+    coded = [row for row in report.layers if row.weight_bits is not None]
     rows = []
     for (name, kept, weight, index, share), row in zip(theirs, coded, strict=True):
         rows.append(
             [
                 name,
                 kept,
-                f"{100 * row['kept'] / row['weights']:.1f}",
+                f"{100 * row.kept / row.weights:.1f}",
                 weight,
-                f"{row['weight_bits']:g} → {row['weight_bits_coded']:.1f}",
+                f"{row.weight_bits:g} → {row.weight_bits_coded:.1f}",
                 index,
-                f"{row['index_bits']:.2g} → {row['index_bits_coded']:.1f}",
+                f"{row.index_bits:.2g} → {row.index_bits_coded:.1f}",
                 share,
-                f"{100 * row['payload_bytes'] / row['dense_bytes']:.2f}",
+                f"{100 * row.payload_bytes / row.dense_bytes:.2f}",
             ]
         )
     columns = ["layer", "kept %", "ours", "weight bits", "ours", "index bits", "ours", "bytes, % of dense", "ours"]

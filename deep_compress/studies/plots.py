@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deep_compress.jobs.run_report import RunReport
 from deep_compress.search.front import front_of
 from deep_compress.studies.sweep import Outcome
 
@@ -20,9 +21,9 @@ _DEEP = 3.0
 def plot_pareto(outcomes: Sequence[Outcome], path: Path) -> None:
     """Accuracy on the test set against bytes of the file; the line joins the front that held-out data chooses."""
     reports = [outcome.report for outcome in outcomes if outcome.report is not None]
-    sizes = [float(report["file_bytes"]) for report in reports]
-    accuracies = [float(report["test"]["file"]["percent"]) for report in reports]
-    errors = [100 - float(list(report["held_out"].values())[-1]["percent"]) for report in reports]
+    sizes = [float(report.file_bytes) for report in reports]
+    accuracies = [report.test.file.percent for report in reports]
+    errors = [100 - _last_held_out(report) for report in reports]
     front = front_of(list(zip(sizes, errors, strict=True)))
 
     def draw(axes: "Axes") -> None:
@@ -38,6 +39,12 @@ def plot_pareto(outcomes: Sequence[Outcome], path: Path) -> None:
         axes.legend()
 
     _chart(path, "Accuracy against size, both of the file", "bytes of model.dcz", "accuracy on the test set, %", draw)
+
+
+def _last_held_out(report: RunReport) -> float:
+    """Accuracy in percent after the last stage; a run that held nothing out has none to choose by."""
+    percent = list(report.held_out.values())[-1].percent
+    return float("nan") if percent is None else percent
 
 
 def plot_front(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.files import write_whole
+from deep_compress.jobs.run_report import RunReport
 from deep_compress.studies.sweep import Outcome
 
 __all__ = ["markdown_table", "mean_and_spread", "over_seeds", "write_results"]
@@ -43,9 +44,9 @@ def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
-def over_seeds(outcomes: Iterable[Outcome]) -> list[tuple[dict[str, Any], list[Mapping[str, Any]]]]:
+def over_seeds(outcomes: Iterable[Outcome]) -> list[tuple[dict[str, Any], list[RunReport]]]:
     """The reports of all seeds of every setting, in the order in which the settings first come."""
-    groups: dict[str, tuple[dict[str, Any], list[Mapping[str, Any]]]] = {}
+    groups: dict[str, tuple[dict[str, Any], list[RunReport]]] = {}
     for outcome in outcomes:
         if outcome.report is not None:
             setting = {name: value for name, value in outcome.point.axes.items() if name != "seed"}
@@ -61,17 +62,17 @@ def write_results(outcomes: Sequence[Outcome], directory: Path) -> tuple[Path, .
     tuple of Path
         The files that were written.
     """
-    found = [outcome for outcome in outcomes if outcome.report is not None]
+    found = [(outcome, outcome.report) for outcome in outcomes if outcome.report is not None]
     tables = {
         "results.csv": _csv([_tidy_row(outcome) for outcome in outcomes]),
         "seconds.csv": _csv(
             [
                 {"point": outcome.point.name, "stage": stage, "seconds": f"{seconds:.3f}"}
-                for outcome in found
-                for stage, seconds in _report(outcome)["seconds"].items()
+                for outcome, report in found
+                for stage, seconds in report.seconds.items()
             ]
         ),
-        "results.md": _summary(found) + "\n",
+        "results.md": _summary(outcomes) + "\n",
     }
     written = []
     for name, text in tables.items():
@@ -81,13 +82,8 @@ def write_results(outcomes: Sequence[Outcome], directory: Path) -> tuple[Path, .
         from deep_compress.studies.plots import plot_pareto
 
         written.append(directory / "pareto.png")
-        plot_pareto(found, written[-1])
+        plot_pareto(outcomes, written[-1])
     return tuple(written)
-
-
-def _report(outcome: Outcome) -> Mapping[str, Any]:
-    assert outcome.report is not None
-    return outcome.report
 
 
 def _tidy_row(outcome: Outcome) -> dict[str, object]:
@@ -95,12 +91,11 @@ def _tidy_row(outcome: Outcome) -> dict[str, object]:
     row |= {f"axis {name}": value for name, value in outcome.point.axes.items()}
     if outcome.report is not None:
         report = outcome.report
-        row |= {name: report[name] for name in _MEASURED}
-        row["onnx_bytes"] = report["files"]["model.onnx"]
-        for stage, value in report["held_out"].items():
-            row[f"held-out percent after {stage}"] = value["percent"]
-        for name, value in report["test"].items():
-            row[f"test percent {name}"] = value["percent"]
+        row |= {name: getattr(report, name) for name in _MEASURED}
+        row["onnx_bytes"] = report.files["model.onnx"]
+        for stage, value in report.held_out.items():
+            row[f"held-out percent after {stage}"] = value.percent
+        row |= {"test percent dense": report.test.dense.percent, "test percent file": report.test.file.percent}
     return row
 
 
@@ -120,10 +115,11 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     rows = []
     for setting, reports in groups:
         row: list[object] = [setting.get(name, "") for name in axes]
-        row += [len(reports), f"{statistics.fmean(report['sparsity'] for report in reports):.4f}"]
-        row.append(f"{statistics.fmean(report['file_bytes'] for report in reports):,.0f}")
-        row.append(f"{statistics.fmean(report['ratio'] for report in reports):.1f}×")
-        row += [mean_and_spread([report["test"][name]["percent"] for report in reports]) for name in ("dense", "file")]
+        row += [len(reports), f"{statistics.fmean(report.sparsity for report in reports):.4f}"]
+        row.append(f"{statistics.fmean(report.file_bytes for report in reports):,.0f}")
+        row.append(f"{statistics.fmean(report.ratio for report in reports):.1f}×")
+        row.append(mean_and_spread([report.test.dense.percent for report in reports]))
+        row.append(mean_and_spread([report.test.file.percent for report in reports]))
         rows.append(row)
     return markdown_table(columns, rows)
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from compress.files import write_whole
+from deep_compress.jobs.run_report import RunReport
 from deep_compress.studies.axes import Point
 from deep_compress.studies.sweep import Outcome
 
@@ -45,7 +46,7 @@ class Study:
     write: Callable[[Sequence[Outcome], Path], None]
 
 
-def report_of(outcome: Outcome) -> Mapping[str, Any]:
+def report_of(outcome: Outcome) -> RunReport:
     """The report of an outcome that has one."""
     assert outcome.report is not None
     return outcome.report

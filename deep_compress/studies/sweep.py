@@ -7,17 +7,18 @@ runs, as sums of floating-point numbers depend on it: the files are the same, by
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bench.errors import BenchError
 from compress.errors import CompressError, UsageError
 from compress.names import known_name
 from compress.observer import Observer, Silent
 from compress.recipe.recipe import Recipe
 from deep_compress import jobs
+from deep_compress.jobs.run_report import RunReport, read_report
 from deep_compress.studies.axes import Point
 from deep_compress.studies.checks import check_points
 from deep_compress.studies.settings import Execute, RunAll, Settings
@@ -33,7 +34,7 @@ class Outcome:
 
     point: Point
     directory: Path
-    report: Mapping[str, Any] | None
+    report: RunReport | None
     error: str | None = None
 
 
@@ -130,8 +131,7 @@ def sweep(
 def read_outcome(point: Point, directory: Path) -> Outcome:
     """The outcome of a complete point."""
     place = directory / point.name
-    report = json.loads((place / "report.json").read_text("utf-8"))
-    return Outcome(point=point, directory=place, report=report)
+    return Outcome(point=point, directory=place, report=read_report(place / "report.json"))
 
 
 def _is_complete(point: Point, directory: Path) -> bool:
@@ -141,8 +141,8 @@ def _is_complete(point: Point, directory: Path) -> bool:
     if not place.exists():
         return False
     try:
-        found = json.loads((place / "report.json").read_text("utf-8"))["recipe"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = read_report(place / "report.json").recipe
+    except BenchError as error:
         raise UsageError(f"{place}: found no complete run, allowed one of this sweep, or nothing") from error
     expected = json.loads(json.dumps(point.recipe.flat()))
     if found != expected:
@@ -156,8 +156,8 @@ def _escaped(name: str) -> str:
 
 
 def _line(outcome: Outcome) -> str:
-    report = outcome.report or {}
-    accuracy, size = report["test"]["file"]["percent"], report["file_bytes"]
+    assert outcome.report is not None, "a complete point has one"
+    accuracy, size = outcome.report.test.file.percent, outcome.report.file_bytes
     return f"{outcome.point.name}: {accuracy:.2f} % on the test set, {size:,} B"
 
 

@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.errors import BenchError
-from bench.graph import plain_file, read_model
-from bench.latency import BenchFile, LatencyConfig, LatencyReport, Measurement, measure_latency
+from bench.graphs.read import plain_file, read_model
+from bench.latency.measure import measure_latency
+from bench.latency.values import BenchFile, LatencyConfig, LatencyReport, Measurement
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import missing_cuda
 from compress.graph import graph_of_zoo
@@ -168,7 +169,7 @@ def _check(report: LatencyReport, runtime: str, network: str) -> None:
     found: list[Measurement] = [m for m in report.measurements if (m.runtime, m.label) == (runtime, network)]
     (measurement,) = found
     if measurement.status == "unavailable":
-        assert RUNTIMES[runtime].available(report.config.device) == measurement.reason
+        assert RUNTIMES[runtime].available(report.settings.device) == measurement.reason
         pytest.skip(f"{runtime}: {measurement.reason}")
     assert measurement.status == "measured", measurement.reason
     assert measurement.error is not None

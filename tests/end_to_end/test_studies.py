@@ -42,7 +42,7 @@ def test_a_study_runs_and_writes_its_table_and_plots(name: str, tmp_path: Path) 
         assert (directory / plot).read_bytes().startswith(b"\x89PNG")
     for outcome in outcomes:
         assert outcome.report is not None
-        assert outcome.report["recipe"]["limit"] == 400
+        assert outcome.report.recipe["limit"] == 400
 
 
 def test_every_study_is_tested() -> None:

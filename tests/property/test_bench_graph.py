@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.errors import BenchError
-from bench.graph import PlainGraph, read_graph
-from bench.numpy_graph import numpy_function
+from bench.graphs.numpy_function import numpy_function
+from bench.graphs.read import PlainGraph, read_graph
+from bench.graphs.torch_module import torch_module
 from bench.runtimes import RUNTIMES, LoadOptions
 from bench.runtimes.onnxruntime import reference
-from bench.torch_graph import torch_module
 
 
 @st.composite

@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+from stand_in_reports import run_report
+
 from compress.errors import CompressError
 from compress.files import staged_directory
 from compress.recipe.recipe import Recipe
@@ -20,20 +22,18 @@ def execute(recipe: Recipe, directory: Path, settings: Settings) -> None:
     if recipe.sparsity == 0.13:
         raise CompressError("train: the loss is no longer finite in epoch 1")
     accuracy = 99 - recipe.sparsity - 1 / sum(recipe.bits.values())
-    report = {
-        "recipe": recipe.flat(),
-        "sparsity": recipe.sparsity,
-        "dense_bytes": 1000,
-        "file_bytes": round(100 * sum(recipe.bits.values()) * (1 - recipe.sparsity)),
-        "ratio": 10.0,
-        "files": {"model.onnx": 1000},
-        "held_out": {"train": {"percent": 99.0}, "tune": {"percent": accuracy}},
-        "test": {"dense": {"percent": 99.0}, "file": {"percent": accuracy}},
-        "seconds": {"train": 1.0},
-    }
+    report = run_report(
+        recipe=recipe.flat(),
+        sparsity=recipe.sparsity,
+        dense_bytes=1000,
+        file_bytes=round(100 * sum(recipe.bits.values()) * (1 - recipe.sparsity)),
+        ratio=10.0,
+        dense_percent=99.0,
+        file_percent=accuracy,
+    )
     with staged_directory(directory, force=False, marker="report.json") as stage:
         (stage / "model.dcz").write_bytes(f"{recipe.seed} {recipe.sparsity} {recipe.bits}".encode())
-        (stage / "report.json").write_text(json.dumps(report), "utf-8")
+        (stage / "report.json").write_text(json.dumps(report.to_json()), "utf-8")
 
 
 def execute_killed_once(recipe: Recipe, directory: Path, settings: Settings) -> None:

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.errors import BenchError
-from bench.latency import BenchFile, LatencyConfig, measure_latency
+from bench.latency.measure import measure_latency
+from bench.latency.values import BenchFile, LatencyConfig
 from bench.runtimes import RUNTIMES
 from bench.runtimes.c import aligned, compile_c
 

@@ -15,7 +15,7 @@ from rich.console import Console
 import bench.energy
 from bench.energy import Meter, find_meter, measure_energy, render_energy
 from bench.errors import BenchError, BenchUsageError
-from bench.latency import BenchFile, LatencyConfig
+from bench.latency.values import BenchFile, LatencyConfig
 
 
 def write_package(powercap: Path, number: int, energy_uj: int = 5) -> Path:

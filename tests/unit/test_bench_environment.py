@@ -3,6 +3,7 @@
 import json
 import platform
 import stat
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from bench.environment import cpu_flags, cpu_model, describe_gpus, environment
 
 
 def test_the_description_is_json_and_names_versions() -> None:
-    values = json.loads(json.dumps(environment()))
+    values = json.loads(json.dumps(asdict(environment())))
     assert values["packages"]["numpy"] == np.__version__
     assert values["cpu"]["model"]
     assert 1 <= values["cpu"]["usable_cores"] <= values["cpu"]["logical_cores"]
@@ -21,7 +22,7 @@ def test_the_description_is_json_and_names_versions() -> None:
 
 
 def test_it_holds_no_host_name_and_no_folder() -> None:
-    text = json.dumps(environment())
+    text = json.dumps(asdict(environment()))
     assert platform.node() == "" or f'"{platform.node()}"' not in text
     assert str(Path.cwd()) not in text
     assert str(Path.home()) not in text

@@ -14,11 +14,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-import bench.loading
-from bench.contestant import Contestant
+import bench.latency.loading
 from bench.errors import BenchError, BenchUsageError
-from bench.latency import BenchFile, LatencyConfig, measure_latency
-from bench.render import render_latency
+from bench.latency.contestant import Contestant
+from bench.latency.measure import measure_latency
+from bench.latency.tables import render_latency
+from bench.latency.values import BenchFile, LatencyConfig
 from bench.runtimes import RUNTIMES
 from bench.runtimes.base import missing_cuda
 
@@ -89,7 +90,7 @@ def test_the_report_is_json_with_raw_samples_and_no_place_of_this_machine(networ
 
 def test_the_tables_show_every_contestant_and_every_reason(network: BenchFile, monkeypatch: pytest.MonkeyPatch) -> None:
     absent = replace(RUNTIMES["torch"], available=lambda device: "found no module torch")
-    monkeypatch.setattr(bench.loading, "RUNTIMES", MappingProxyType({**RUNTIMES, "torch": absent}))
+    monkeypatch.setattr(bench.latency.loading, "RUNTIMES", MappingProxyType({**RUNTIMES, "torch": absent}))
     config = LatencyConfig(files=(network,), runtimes=("torch", "onnxruntime"), batch_sizes=(1,), **FAST)
     report = measure_latency(config)
     assert [m.status for m in report.measurements] == ["unavailable", "measured"]

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
-import bench.layers
+import bench.layers.measure
 from bench.errors import BenchError, BenchUsageError
-from bench.layer_kernels import KERNELS, Kernel, random_csr
-from bench.layers import PAPER_LAYERS, FullyConnected, LayersConfig, layers_of_onnx, measure_layers
-from bench.render import render_layers
+from bench.layers.kernels import KERNELS, Kernel, random_csr
+from bench.layers.measure import layers_of_onnx, measure_layers
+from bench.layers.tables import render_layers
+from bench.layers.values import PAPER_LAYERS, FullyConnected, LayersConfig
 from bench.runtimes.base import missing_cuda
 
 SMALL = FullyConnected(network="toy", name="fc", inputs=40, outputs=30, density=0.1)
@@ -106,8 +107,10 @@ def _fake(monkeypatch: pytest.MonkeyPatch, sparse_ns: Callable[[float], float]) 
 
         return Kernel(kind, ("cpu",), kind == "dense", made)
 
-    monkeypatch.setattr(bench.layers, "KERNELS", {"dense": make("dense"), "sparse": make("sparse")})
-    monkeypatch.setattr(bench.layers, "time_calls", lambda call, count: np.full(count, call(), dtype=np.float64))
+    monkeypatch.setattr(bench.layers.measure, "KERNELS", {"dense": make("dense"), "sparse": make("sparse")})
+    monkeypatch.setattr(
+        bench.layers.measure, "time_calls", lambda call, count: np.full(count, call(), dtype=np.float64)
+    )
 
 
 @pytest.mark.parametrize(

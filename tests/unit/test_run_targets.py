@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
+from stand_in_reports import run_report
 
 from compress.errors import UnsupportedError, UsageError
 from compress.graph import Graph, graph_of_model
-from compress.report.layers import run_lines
 from deep_compress.jobs import run_targets
+from deep_compress.jobs.run_report import WrittenTarget, run_lines
 from deep_compress.jobs.run_targets import check_targets, write_targets
 from export import TARGETS
 from export.onnx.coded import plan_of_model
@@ -55,8 +56,8 @@ def test_by_default_a_run_writes_onnx_and_c(tmp_path: Path) -> None:
     model, notes = compressed(), Notes()
     written = write_targets(model, None, tmp_path, notes)
     assert written == {
-        "onnx": {"files": ["model.onnx"], "remarks": []},
-        "c": {"files": ["model.c", "model.h"], "remarks": []},
+        "onnx": WrittenTarget(files=("model.onnx",), remarks=()),
+        "c": WrittenTarget(files=("model.c", "model.h"), remarks=()),
     }
     assert notes.notes == []
     wanted = {**TARGETS["onnx"].dumps(model), **TARGETS["c"].dumps(model)}
@@ -71,9 +72,9 @@ def test_the_targets_asked_for_are_written_and_no_others(tmp_path: Path) -> None
 def test_an_operator_that_c_does_not_know_is_a_remark(tmp_path: Path) -> None:
     notes = Notes()
     written = write_targets(compressed(graph=with_operator("Erf")), ("onnx", "c"), tmp_path, notes)
-    [remark] = written["c"]["remarks"]
+    [remark] = written["c"].remarks
     assert remark.startswith("not written: last: found operator Erf, the c target allows Add, ")
-    assert written["c"]["files"] == []
+    assert written["c"].files == ()
     assert notes.notes == [("export c", remark)]
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -94,13 +95,12 @@ def test_an_onnx_target_that_fails_ends_the_run(tmp_path: Path, monkeypatch: pyt
 def test_no_c_file_of_a_large_network_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_targets, "_LARGE", 100)
     model = compressed(graph=with_operator("Relu"), sparsity=0.0)
-    assert write_targets(model, None, tmp_path, Notes())["c"]["files"] == ["model.c", "model.h"]
+    assert write_targets(model, None, tmp_path, Notes())["c"].files == ("model.c", "model.h")
     monkeypatch.setattr(run_targets, "_LARGE", 30)
-    assert write_targets(model, None, tmp_path, Notes())["c"] == {
-        "files": [],
-        "remarks": ["not written: 31 weights are left, more than 30; --targets onnx,c writes it"],
-    }
-    assert write_targets(model, ("onnx", "c"), tmp_path, Notes())["c"]["files"] == ["model.c", "model.h"]
+    assert write_targets(model, None, tmp_path, Notes())["c"] == WrittenTarget(
+        files=(), remarks=("not written: 31 weights are left, more than 30; --targets onnx,c writes it",)
+    )
+    assert write_targets(model, ("onnx", "c"), tmp_path, Notes())["c"].files == ("model.c", "model.h")
 
 
 @pytest.mark.parametrize(
@@ -141,20 +141,12 @@ def test_layers_of_fixed_width_are_named(forced: tuple[str, ...], memory: int, l
 
 
 def test_a_run_says_what_was_not_written() -> None:
-    report = {
-        "file_bytes": 7000,
-        "ratio": 35.0,
-        "sparsity": 0.9,
-        "coding": {"entropy_bytes": 6000.0, "coded_bytes": 6100.0},
-        "test": {"dense": {"percent": 99.0}, "file": {"percent": 98.9}},
-        "held_out": {},
-        "seconds": {"train": 1.0},
-        "targets": {
-            "onnx": {"files": ["model.onnx"], "remarks": []},
-            "c": {"files": [], "remarks": ["not written: x"]},
-        },
-    }
+    report = run_report(
+        targets={
+            "onnx": WrittenTarget(files=("model.onnx",), remarks=()),
+            "c": WrittenTarget(files=(), remarks=("not written: x",)),
+        }
+    )
     assert "target c: not written: x" in run_lines(report)
     assert not any(line.startswith("target onnx") for line in run_lines(report))
-    del report["targets"]
-    assert not any(line.startswith("target") for line in run_lines(report))
+    assert not any(line.startswith("target") for line in run_lines(run_report(targets={})))

@@ -13,7 +13,16 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Node", "PlainGraph", "decodes_itself", "input_shape", "plain_file", "read_graph", "read_model"]
+__all__ = [
+    "Node",
+    "PlainGraph",
+    "constant_input",
+    "decodes_itself",
+    "input_shape",
+    "plain_file",
+    "read_graph",
+    "read_model",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +192,20 @@ def read_graph(path: Path) -> PlainGraph:
         else:
             nodes.append(Node(node.op_type, tuple(node.input), tuple(node.output), attributes))
     return PlainGraph(_inputs(model)[0].name, model.graph.output[0].name, shape, tuple(nodes), constants)
+
+
+def constant_input(node: Node, constants: Mapping[str, NDArray[Any]], index: int) -> NDArray[Any]:
+    """An input that has to be a constant, as an array.
+
+    Raises
+    ------
+    BenchError
+        It is computed at run time.
+    """
+    name = node.inputs[index]
+    if name not in constants:
+        raise BenchError(f"{node.op}: found input {name} computed at run time, allowed a constant")
+    return constants[name]
 
 
 def _attribute(attribute: "onnx.AttributeProto") -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.graph import PlainGraph
+from bench.graphs.read import PlainGraph
 
 __all__ = ["TO_NHWC", "Writer"]
 
@@ -14,7 +14,10 @@ TO_NHWC = (0, 2, 3, 1)
 """The axes of an ONNX value of four axes in TFLite's order."""
 
 _ALIGNMENT = 16
+"""Bytes on which a buffer begins: what the kernels of TFLite read with one instruction."""
+
 _IDENTIFIER = b"TFL3"
+"""Of a file of TFLite's schema, version 3: the one that LiteRT loads."""
 
 
 class Writer:

@@ -2,7 +2,6 @@
 
 import random
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +10,12 @@ import numpy as np
 
 from bench.environment import environment
 from bench.errors import BenchError
-from bench.latency_values import BenchFile, LatencyConfig, LatencyReport, Measurement
-from bench.loading import Entry, open_contestants, pairs_of, reference_files
-from bench.summary import summarise
+from bench.latency.loading import Entry, open_contestants, pairs_of, reference_files
+from bench.latency.values import BenchFile, LatencyConfig, LatencyReport, Measurement
+from bench.progress import Progress, Steps
+from bench.summary import UNSTABLE_RULE, summarise
 
 __all__ = ["BenchFile", "LatencyConfig", "LatencyReport", "Measurement", "measure_latency"]
-
-Progress = Callable[[int, int, str], None]
 
 
 def measure_latency(config: LatencyConfig, progress: Progress | None = None) -> LatencyReport:
@@ -47,29 +45,22 @@ def measure_latency(config: LatencyConfig, progress: Progress | None = None) -> 
     pairs = pairs_of(config)
     reference_files(config)
     described = environment()
-    steps = _Steps(len(config.batch_sizes) * (len(pairs) + config.rounds), progress)
+    steps = Steps(len(config.batch_sizes) * (len(pairs) + config.rounds), progress)
     measurements: list[Measurement] = []
     for batch_size in config.batch_sizes:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
             entries = open_contestants(config, batch_size, Path(folder), stack, steps.take)
             measurements += _sample(config, entries, steps)
     steps.take("done")
-    return LatencyReport(config, described, tuple(measurements))
+    return LatencyReport(
+        settings=config.settings(),
+        unstable_rule=UNSTABLE_RULE,
+        environment=described,
+        measurements=tuple(measurements),
+    )
 
 
-class _Steps:
-    """Counts the steps of a run for the progress callback."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._done, self._total, self._progress = 0, total, progress
-
-    def take(self, label: str) -> None:
-        if self._progress:
-            self._progress(self._done, self._total, label)
-        self._done += 1
-
-
-def _sample(config: LatencyConfig, entries: list[Entry], steps: _Steps) -> list[Measurement]:
+def _sample(config: LatencyConfig, entries: list[Entry], steps: Steps) -> list[Measurement]:
     """Let the contestants take turns, and close the books on each."""
     order = random.Random(config.seed)  # noqa: S311 - the order of turns is no secret
     taken: dict[int, list[list[int]]] = {index: [] for index, entry in enumerate(entries) if entry.contestant}

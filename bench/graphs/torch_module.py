@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import BenchError
-from bench.graph import Node, PlainGraph
-from bench.numpy_graph import clip_bounds, dense_of_groups, reduced_axes
+from bench.graphs.numpy_function import clip_bounds, dense_of_groups, reduced_axes
+from bench.graphs.read import Node, PlainGraph, constant_input
 
 if TYPE_CHECKING:
     import torch
@@ -51,10 +51,7 @@ class Builder:
 
     def constant(self, node: Node, index: int) -> Any:
         """An input that has to be a constant, as an array."""
-        name = node.inputs[index]
-        if name not in self.plain.constants:
-            raise BenchError(f"{node.op}: found input {name} computed at run time, allowed a constant")
-        return self.plain.constants[name]
+        return constant_input(node, self.plain.constants, index)
 
     def buffer(self, tensor: "torch.Tensor") -> Any:
         """Keep a tensor on the root and refer to it."""
@@ -96,7 +93,7 @@ def _conv(b: Builder, node: Node) -> Any:
     dilations = list(node.attributes.get("dilations", (1,) * rank))
     groups = node.attributes.get("group", 1)
     if b.sparse:
-        from bench.torch_csr import conv2d_csr, to_csr
+        from bench.graphs.csr import conv2d_csr, to_csr
 
         if rank != 2:
             raise BenchError(f"Conv: found {rank} spatial axes, allowed 2 for CSR weights")
@@ -111,7 +108,7 @@ def _linear(b: Builder, x: Any, weight: Any, bias: Any) -> Any:
     import torch
 
     if b.sparse:
-        from bench.torch_csr import linear_csr, to_csr
+        from bench.graphs.csr import linear_csr, to_csr
 
         return b.call(linear_csr, x, b.buffer(to_csr(weight)), bias)
     return b.call(torch.nn.functional.linear, x, b.buffer(torch.from_numpy(np.array(weight, order="C"))), bias)

@@ -1,6 +1,5 @@
 """The kernels that `bench layers` compares: one product of a weight with a batch, dense and CSR, on CPU and GPU."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import scipy.sparse
 
-__all__ = ["KERNELS", "Kernel", "random_csr", "time_calls"]
+__all__ = ["KERNELS", "Kernel", "random_csr"]
 
 Made = tuple[Callable[[], object], Callable[[], NDArray[np.float32]], int]
 
@@ -62,17 +61,6 @@ def random_csr(rows: int, columns: int, density: float, rng: np.random.Generator
         indices[indptr[row] : indptr[row + 1]] = np.sort(chosen)
     values = rng.standard_normal(nnz, dtype=np.float32)
     return scipy.sparse.csr_matrix((values, indices, indptr), shape=(rows, columns))
-
-
-def time_calls(call: Callable[[], object], count: int) -> NDArray[np.int64]:
-    """`count` latencies in nanoseconds."""
-    clock = time.perf_counter_ns
-    taken = np.empty(count, dtype=np.int64)
-    for index in range(count):
-        start = clock()
-        call()
-        taken[index] = clock() - start
-    return taken
 
 
 def _torch_call(function: Callable[[], Any], device: str) -> tuple[Callable[[], object], Callable[[], Any]]:
@@ -126,7 +114,7 @@ def _onnxruntime_dense(csr: "scipy.sparse.csr_matrix", x: NDArray[np.float32], d
 def _torch_csr(csr: "scipy.sparse.csr_matrix", x: NDArray[np.float32], device: str, threads: int) -> Made:
     import torch
 
-    from bench.torch_csr import csr_tensor
+    from bench.graphs.csr import csr_tensor
 
     weight = csr_tensor(csr).to(device)
     columns = torch.from_numpy(np.ascontiguousarray(x[0] if len(x) == 1 else x.T)).to(device)

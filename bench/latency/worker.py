@@ -4,7 +4,6 @@ One JSON object a line in, one out. Standard output belongs to this exchange
 alone; whatever a runtime prints goes to standard error.
 """
 
-import gc
 import importlib
 import json
 import os
@@ -17,42 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.memory import memory_bytes
 from bench.runtimes import RUNTIMES, LoadOptions, Session
+from bench.timing import time_calls
 
-__all__ = ["main", "memory_bytes", "sample"]
-
-
-def memory_bytes(field: str) -> int:
-    """A line of /proc/self/status in bytes: VmHWM is the peak of this very process, which getrusage's figure is not
-    (that one starts from the parent's). Elsewhere than on Linux, getrusage has to do."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+__all__ = ["main", "sample"]
 
 
 def sample(session: Session, count: int) -> NDArray[np.int64]:
-    """`count` latencies in nanoseconds, one clock reading before and one after every call, garbage collection off."""
-    if session.samples is not None:
-        return session.samples(count)
-    call, clock = session.call, time.perf_counter_ns
-    taken = np.empty(count, dtype=np.int64)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        for index in range(count):
-            start = clock()
-            call()
-            taken[index] = clock() - start
-    finally:
-        if collecting:
-            gc.enable()
-    return taken
+    """`count` latencies in nanoseconds, by the runtime's own clock where it has one."""
+    return time_calls(session.call, count) if session.samples is None else session.samples(count)
+
+
+_CALLS_A_WARM_ONE = 10
+"""Counted calls of a turn for each that only brings the caches back: a tenth costs little, and one call may not do."""
 
 
 class _Contestant:
@@ -108,7 +85,7 @@ class _Contestant:
     def sample(self, count: int) -> dict[str, Any]:
         """A turn: a tenth of the calls uncounted, because the caches were another's meanwhile, then the samples."""
         assert self.session is not None
-        sample(self.session, max(1, count // 10))
+        sample(self.session, max(1, count // _CALLS_A_WARM_ONE))
         return {"latency_ns": [int(value) for value in sample(self.session, count)]}
 
     def spin(self, seconds: float) -> dict[str, Any]:

@@ -16,23 +16,33 @@ from numpy.typing import NDArray
 
 from bench.environment import environment
 from bench.errors import BenchError
-from bench.graph import read_graph
-from bench.layer_kernels import KERNELS, Kernel, random_csr, time_calls
-from bench.layers_values import PAPER_LAYERS, Crossover, FullyConnected, LayerMeasurement, LayersConfig, LayersReport
+from bench.graphs.read import read_graph
+from bench.layers.kernels import KERNELS, Kernel, random_csr
+from bench.layers.values import PAPER_LAYERS, Crossover, FullyConnected, LayerMeasurement, LayersConfig, LayersReport
+from bench.progress import Progress, Steps
 from bench.runtimes.base import missing_cuda
-from bench.summary import summarise
+from bench.summary import UNSTABLE_RULE, summarise
+from bench.timing import time_calls
 
 __all__ = ["PAPER_LAYERS", "FullyConnected", "LayersConfig", "LayersReport", "layers_of_onnx", "measure_layers"]
 
-Progress = Callable[[int, int, str], None]
-
 _TOLERANCE = 1e-4
+"""Largest difference of two kernels over the largest output: sums of 25,000 float32 products in another order differ by
+a tenth of it."""
+
 _LOWEST_DENSITY, _HIGHEST_DENSITY = 1e-3, 0.5
 """Where the crossover is looked for; CSR with int32 indices takes as many bytes as dense weights at one half."""
 
 _CROSSOVER_ROUNDS = 3
+"""Fewest whose median leaves out one round that the machine disturbed."""
+
+_CROSSOVER_CALLS, _CROSSOVER_SHARE = 50, 1 / 20
+"""Calls of a round at most, and their share of the time that a measured layer has: a search has a score of rounds, and
+a median of 50 is steady enough to tell which is faster."""
+
 _CROSSOVER_FACTOR = 1.1
-"""The density is found to within this factor."""
+"""The density is found to within this factor: machines and repetitions differ by more, and every halving of it costs
+another matrix."""
 
 
 def layers_of_onnx(path: Path) -> tuple[FullyConnected, ...]:
@@ -93,33 +103,31 @@ def measure_layers(config: LayersConfig, progress: Progress | None = None) -> La
     shapes = tuple(dict.fromkeys((layer.inputs, layer.outputs) for layer in config.layers))
     sparse = [name for name, kernel in kernels.items() if not kernel.dense]
     searches = len(shapes) * len(config.batch_sizes) * len(sparse) if config.crossover else 0
-    total, done = len(config.layers) * len(config.batch_sizes) + searches, 0
-
-    def step(label: str) -> None:
-        nonlocal done
-        if progress:
-            progress(done, total, label)
-        done += 1
-
+    steps = Steps(len(config.layers) * len(config.batch_sizes) + searches, progress)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
         measurements: list[LayerMeasurement] = []
         for layer in config.layers:
             for batch_size in config.batch_sizes:
-                step(f"{layer.label}, batch {batch_size}")
+                steps.take(f"{layer.label}, batch {batch_size}")
                 measurements += _measure_layer(config, kernels, layer, batch_size)
         crossovers = []
         for inputs, outputs in shapes if config.crossover else ():
             for batch_size in config.batch_sizes:
                 for name in sparse:
-                    step(f"crossover of {name}, {inputs}×{outputs}, batch {batch_size}")
+                    steps.take(f"crossover of {name}, {inputs}×{outputs}, batch {batch_size}")
                     crossovers.append(_find_crossover(config, kernels, name, inputs, outputs, batch_size))
     finally:
         torch.set_num_threads(threads)
-    if progress:
-        progress(total, total, "done")
-    return LayersReport(config, described, tuple(measurements), tuple(crossovers))
+    steps.take("done")
+    return LayersReport(
+        settings=config.settings(),
+        unstable_rule=UNSTABLE_RULE,
+        environment=described,
+        measurements=tuple(measurements),
+        crossovers=tuple(crossovers),
+    )
 
 
 def _measure_layer(
@@ -142,7 +150,16 @@ def _measure_layer(
         output = read()
         expected = output if expected is None else expected
         blank = LayerMeasurement(
-            layer=layer, batch_size=batch_size, kernel=name, status="measured", weight_bytes=weight_bytes
+            network=layer.network,
+            layer=layer.name,
+            inputs=layer.inputs,
+            outputs=layer.outputs,
+            density=layer.density,
+            weights="random" if layer.weight is None else "given",
+            batch_size=batch_size,
+            kernel=name,
+            status="measured",
+            weight_bytes=weight_bytes,
         )
         scale = float(np.abs(expected).max(initial=0.0)) or 1.0
         error = float(np.abs(output - expected).max(initial=0.0)) / scale
@@ -189,7 +206,9 @@ def _find_crossover(
         for function in functions:
             function()
             once = int(time_calls(function, 1)[0])
-            counts.append(int(min(50, max(1, config.max_seconds * 1e9 / 20 / max(once, 1)))))
+            counts.append(
+                int(min(_CROSSOVER_CALLS, max(1, config.max_seconds * 1e9 * _CROSSOVER_SHARE / max(once, 1))))
+            )
         for _ in range(_CROSSOVER_ROUNDS):
             for function, count, taken in zip(functions, counts, times, strict=True):
                 taken.append(float(np.median(time_calls(function, count))))

@@ -1,16 +1,25 @@
 """What `bench layers` is asked and what it answers, as frozen values; the layers of the paper."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.environment import Environment
 from bench.errors import BenchUsageError
-from bench.summary import UNSTABLE_RULE, Summary
+from bench.summary import Summary
+from bench.versioned import Samples, Versioned
 
-__all__ = ["PAPER_LAYERS", "Crossover", "FullyConnected", "LayerMeasurement", "LayersConfig", "LayersReport"]
+__all__ = [
+    "PAPER_LAYERS",
+    "Crossover",
+    "FullyConnected",
+    "LayerMeasurement",
+    "LayersConfig",
+    "LayersReport",
+    "LayersSettings",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,21 +109,45 @@ class LayersConfig:
         if self.device not in ("cpu", "cuda"):
             raise BenchUsageError(f"device: found {self.device}, allowed cpu or cuda")
 
+    def settings(self) -> "LayersSettings":
+        """What a report keeps of this."""
+        return LayersSettings(**{item.name: getattr(self, item.name) for item in fields(LayersSettings)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayersSettings:
+    """Of a LayersConfig what a report keeps; the layers stand with their measurements."""
+
+    batch_sizes: tuple[int, ...]
+    threads: int
+    device: str
+    warm_up: int
+    rounds: int
+    max_seconds: float
+    seed: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerMeasurement:
-    """One kernel on one layer at one batch size; `status` as in `bench.latency_values.Measurement`."""
+    """One kernel on one layer at one batch size; `status` as in `bench.latency.values.Measurement`.
 
-    layer: FullyConnected
+    `weights` says whether they were "random" or "given", `speedup` is the fastest dense kernel's p50 over this one's.
+    """
+
+    network: str
+    layer: str
+    inputs: int
+    outputs: int
+    density: float
+    weights: str
     batch_size: int
     kernel: str
     status: str
     reason: str | None = None
     weight_bytes: int | None = None
-    summary: Summary | None = None
-    latency_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     speedup: float | None = None
-    """The fastest dense kernel's p50 over this one's."""
+    summary: Summary | None = None
+    latency_ns: Samples | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,49 +163,14 @@ class Crossover:
     density: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class LayersReport:
-    """All measurements of one run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayersReport(Versioned):
+    """All measurements of one run, with what they were measured on."""
 
-    config: LayersConfig
-    environment: Mapping[str, Any]
+    KIND: ClassVar[str] = "layers"
+
+    settings: LayersSettings
+    unstable_rule: str
+    environment: Environment
     measurements: tuple[LayerMeasurement, ...]
     crossovers: tuple[Crossover, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary, raw samples included."""
-        config = self.config
-        return {
-            "kind": "layers",
-            "settings": {
-                "batch_sizes": list(config.batch_sizes),
-                "threads": config.threads,
-                "device": config.device,
-                "warm_up": config.warm_up,
-                "rounds": config.rounds,
-                "max_seconds": config.max_seconds,
-                "seed": config.seed,
-            },
-            "unstable_rule": UNSTABLE_RULE,
-            "environment": dict(self.environment),
-            "measurements": [
-                {
-                    "network": item.layer.network,
-                    "layer": item.layer.name,
-                    "inputs": item.layer.inputs,
-                    "outputs": item.layer.outputs,
-                    "density": item.layer.density,
-                    "weights": "random" if item.layer.weight is None else "given",
-                    "batch_size": item.batch_size,
-                    "kernel": item.kernel,
-                    "status": item.status,
-                    "reason": item.reason,
-                    "weight_bytes": item.weight_bytes,
-                    "speedup": item.speedup,
-                    "summary": item.summary.to_json() if item.summary else None,
-                    "latency_ns": item.latency_ns.tolist() if item.latency_ns is not None else None,
-                }
-                for item in self.measurements
-            ],
-            "crossovers": [{name: getattr(item, name) for name in Crossover.__slots__} for item in self.crossovers],
-        }

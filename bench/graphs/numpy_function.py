@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.graph import Node, PlainGraph
+from bench.graphs.read import Node, PlainGraph, constant_input
 
 __all__ = ["OPERATORS", "clip_bounds", "dense_of_groups", "numpy_function", "reduced_axes", "unfold", "windows"]
 
@@ -63,7 +63,7 @@ def _pad(x: Array, around: tuple[tuple[int, int], ...], fill: float) -> Array:
 
 
 def _conv(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
-    weight = _constant(node, constants, 1)
+    weight = constant_input(node, constants, 1)
     strides, dilations, around = _spatial(node)
     if weight.ndim != 4:
         raise BenchError(f"Conv: found {weight.ndim - 2} spatial axes, allowed 2")
@@ -82,18 +82,11 @@ def _conv(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
     return step
 
 
-def _constant(node: Node, constants: Mapping[str, Array], index: int) -> Array:
-    name = node.inputs[index]
-    if name not in constants:
-        raise BenchError(f"{node.op}: found input {name} computed at run time, allowed a constant")
-    return constants[name]
-
-
 def _gemm(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
     attributes = node.attributes
     if attributes.get("transA", 0):
         raise BenchError("Gemm: found a transposed input, allowed x · W + b")
-    weight = _constant(node, constants, 1)
+    weight = constant_input(node, constants, 1)
     weight = (weight if attributes.get("transB", 0) else weight.T) * np.float32(attributes.get("alpha", 1.0))
     product, beta = matrix(weight), np.float32(attributes.get("beta", 1.0))
 
@@ -138,7 +131,7 @@ def _pool(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
 
 
 def _batch_norm(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
-    scale, shift, mean, variance = (_constant(node, constants, index) for index in range(1, 5))
+    scale, shift, mean, variance = (constant_input(node, constants, index) for index in range(1, 5))
     factor = scale / np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
     offset = shift - mean * factor
 
@@ -167,7 +160,7 @@ def _flatten(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step
 
 
 def _reshape(node: Node, constants: Mapping[str, Array], matrix: Matrix) -> Step:
-    shape = tuple(int(value) for value in _constant(node, constants, 1))
+    shape = tuple(int(value) for value in constant_input(node, constants, 1))
     if 0 in shape:
         raise BenchError(f"Reshape: found a copied axis in {list(shape)}, allowed sizes and one -1")
     return lambda x, _: x.reshape(shape)
@@ -200,7 +193,7 @@ def clip_bounds(node: Node, constants: Mapping[str, Array]) -> tuple[float, floa
     bounds = []
     for index, name, unbounded in ((1, "min", -np.inf), (2, "max", np.inf)):
         if index < len(node.inputs) and node.inputs[index]:
-            bounds.append(float(_constant(node, constants, index).reshape(-1)[0]))
+            bounds.append(float(constant_input(node, constants, index).reshape(-1)[0]))
         else:
             bounds.append(float(node.attributes.get(name, unbounded)))
     return bounds[0], bounds[1]
@@ -215,7 +208,7 @@ def reduced_axes(node: Node, constants: Mapping[str, Array]) -> tuple[int, ...]:
     """The axes of a reduction, from its attribute (before opset 18) or its constant input."""
     axes = node.attributes.get("axes")
     if axes is None and len(node.inputs) > 1 and node.inputs[1]:
-        axes = _constant(node, constants, 1)
+        axes = constant_input(node, constants, 1)
     if axes is None:
         raise BenchError(f"{node.op}: found no axes, allowed a constant list")
     return tuple(int(axis) for axis in axes)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contestant import Contestant
 from bench.errors import BenchError, BenchUsageError
-from bench.graph import input_shape, read_model
-from bench.latency_values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig, Measurement
+from bench.graphs.read import input_shape, read_model
+from bench.latency.contestant import Contestant
+from bench.latency.values import DEFAULT_RUNTIMES, BenchFile, LatencyConfig, Measurement
 from bench.runtimes import RUNTIMES, Runtime
 from bench.runtimes.base import missing_cuda
 from bench.runtimes.onnxruntime import reference
@@ -27,7 +27,11 @@ __all__ = [
     "reference_files",
 ]
 
+_WARM_UP_SHARE = 1 / 4
+"""Of a contestant's counted time: a slow one warms up with fewer calls, since each of them is long."""
+
 _TIMEOUT_S = 600.0
+"""For one answer of a contestant: compiling a large network takes minutes, a hanging one would take for ever."""
 
 
 def chosen_runtimes(config: LatencyConfig) -> dict[str, Runtime]:
@@ -163,7 +167,7 @@ def load_contestant(
     if reason:
         contestant.close()
         return Entry(replace(measurement, status="disagrees", reason=reason), None)
-    warm = contestant.ask("warm_up", count=config.warm_up, seconds=config.max_seconds / 4)
+    warm = contestant.ask("warm_up", count=config.warm_up, seconds=config.max_seconds * _WARM_UP_SHARE)
     share = config.max_seconds * 1e9 / max(warm["latency_ns"], 1)
     calls = max(1, min(config.iterations, int(share)) // config.rounds)
     return Entry(replace(measurement, warm_up_done=warm["iterations"]), contestant, calls)

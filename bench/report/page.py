@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.report_html import page
-from bench.report_sections import sections
-from bench.results import Result, overviews
+from bench.report.html import page
+from bench.report.results import Result, overviews
+from bench.report.sections import sections
 
 __all__ = ["render_report"]
 

@@ -1,16 +1,18 @@
 """What `bench latency` is asked and what it answers, as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.environment import Environment
 from bench.errors import BenchUsageError
 from bench.runtimes import RUNTIMES
-from bench.summary import UNSTABLE_RULE, Summary
+from bench.summary import Summary
+from bench.versioned import Samples, Versioned
 
 __all__ = [
     "DEFAULT_RUNTIMES",
@@ -18,6 +20,7 @@ __all__ = [
     "BenchFile",
     "LatencyConfig",
     "LatencyReport",
+    "LatencySettings",
     "Measurement",
 ]
 
@@ -107,6 +110,30 @@ class LatencyConfig:
             if name not in RUNTIMES and self.runtimes != ("all",):
                 raise BenchUsageError(f"runtime: found {name}, allowed all, {', '.join(RUNTIMES)}")
 
+    def settings(self) -> "LatencySettings":
+        """What a report keeps of this."""
+        shared = {item.name: getattr(self, item.name) for item in fields(LatencySettings)}
+        labels = tuple(item.label for item in self.files)
+        inputs = "standard normal" if self.inputs is None else "given"
+        return LatencySettings(**{**shared, "files": labels, "inputs": inputs})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySettings:
+    """A LatencyConfig as a report keeps it: the labels of its files, and where the inputs were from."""
+
+    files: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    threads: int
+    device: str
+    warm_up: int
+    iterations: int
+    rounds: int
+    max_seconds: float
+    seed: int
+    inputs: str
+    cpus: tuple[int, ...] | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
@@ -130,50 +157,18 @@ class Measurement:
     peak_bytes: int | None = None
     device_peak_bytes: int | None = None
     warm_up_done: int | None = None
-    summary: Summary | None = None
-    latency_ns: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     details: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary, raw samples last."""
-        names = (
-            "label", "runtime", "batch_size", "status", "reason", "error", "tolerance", "import_ns", "load_ns",
-            "first_inference_ns", "interpreter_bytes", "peak_bytes", "device_peak_bytes", "warm_up_done",
-        )  # fmt: skip
-        result: dict[str, Any] = {name: getattr(self, name) for name in names}
-        result["details"] = dict(self.details)
-        result["summary"] = self.summary.to_json() if self.summary else None
-        result["latency_ns"] = self.latency_ns.tolist() if self.latency_ns is not None else None
-        return result
+    summary: Summary | None = None
+    latency_ns: Samples | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class LatencyReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyReport(Versioned):
     """All measurements of one run, with what they were measured on."""
 
-    config: LatencyConfig
-    environment: Mapping[str, Any]
-    measurements: tuple[Measurement, ...]
+    KIND: ClassVar[str] = "latency"
 
-    def to_json(self) -> dict[str, Any]:
-        """The same as a plain dictionary: the file that `bench report` reads."""
-        config = self.config
-        return {
-            "kind": "latency",
-            "settings": {
-                "files": [item.label for item in config.files],
-                "batch_sizes": list(config.batch_sizes),
-                "threads": config.threads,
-                "device": config.device,
-                "warm_up": config.warm_up,
-                "iterations": config.iterations,
-                "rounds": config.rounds,
-                "max_seconds": config.max_seconds,
-                "seed": config.seed,
-                "inputs": "standard normal" if config.inputs is None else "given",
-                "cpus": None if config.cpus is None else list(config.cpus),
-            },
-            "unstable_rule": UNSTABLE_RULE,
-            "environment": dict(self.environment),
-            "measurements": [measurement.to_json() for measurement in self.measurements],
-        }
+    settings: LatencySettings
+    unstable_rule: str
+    environment: Environment
+    measurements: tuple[Measurement, ...]

@@ -15,6 +15,13 @@ from bench.errors import BenchError
 __all__ = ["Contestant"]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What NumPy's and torch's libraries read once, when they are loaded."""
+
+_END_S = 20
+"""For a process whose input has ended; a runtime on a GPU takes seconds to let go of it."""
+
+_SHOWN = 300
+"""Characters of a process's last words: a line of a table, not a page."""
 
 
 class Contestant:
@@ -50,11 +57,11 @@ class Contestant:
     ) -> None:
         self._name, self._timeout_s = runtime, timeout_s
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        home = str(Path(__file__).resolve().parent.parent)
+        home = str(Path(__file__).resolve().parents[2])
         search = os.pathsep.join([home, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = dict(os.environ, PYTHONPATH=search, **dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker"],
+            [sys.executable, "-m", "bench.latency.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -122,7 +129,7 @@ class Contestant:
         except BrokenPipeError:
             self._process.kill()
         try:
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -141,4 +148,4 @@ class Contestant:
         code = self._process.wait()
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1][:300] if lines else f"exit code {code}, no message"
+        return lines[-1][:_SHOWN] if lines else f"exit code {code}, no message"

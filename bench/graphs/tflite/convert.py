@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.graph import Node, read_graph, read_model
-from bench.numpy_graph import clip_bounds, reduced_axes
-from bench.tflite_writer import TO_NHWC, Writer
+from bench.graphs.numpy_function import clip_bounds, reduced_axes
+from bench.graphs.read import Node, constant_input, read_graph, read_model
+from bench.graphs.tflite.writer import TO_NHWC, Writer
 
 __all__ = ["OPERATORS", "tflite_of_onnx"]
 
@@ -45,10 +45,7 @@ def _padded(w: Writer, name: str, pads: tuple[int, int, int, int], fill: float) 
 
 
 def _constant(w: Writer, node: Node, index: int) -> NDArray[np.float32]:
-    name = node.inputs[index]
-    if name not in w.graph.constants:
-        raise BenchError(f"{node.op}: found input {name} computed at run time, allowed a constant")
-    return np.asarray(w.graph.constants[name], dtype=np.float32)
+    return np.asarray(constant_input(node, w.graph.constants, index), dtype=np.float32)
 
 
 def _conv(w: Writer, node: Node) -> None:
@@ -264,6 +261,7 @@ OPERATORS: Mapping[str, Callable[[Writer, Node], None]] = MappingProxyType(
 """ONNX operator → how it is written."""
 
 _FUSED = ("Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool")
+"""Operators whose TFLite form takes an activation with it, so that it costs no pass over memory of its own."""
 
 
 def _fused_activation(w: Writer, node: Node) -> Any:
@@ -282,7 +280,7 @@ def tflite_of_onnx(path: Path) -> bytes:
     Parameters
     ----------
     path : Path
-        As `bench.graph.plain_file` writes it.
+        As `bench.graphs.read.plain_file` writes it.
 
     Returns
     -------

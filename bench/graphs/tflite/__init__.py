@@ -1,0 +1,1 @@
+"""A plain graph as a .tflite file."""

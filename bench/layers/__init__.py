@@ -1,0 +1,1 @@
+"""`bench layers`: fully connected layers alone, dense against CSR."""

@@ -1,0 +1,1 @@
+"""`bench report`: results of runs and measurements, joined into one page."""
