@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from compress.front_ends.assemble import assemble
 from compress.front_ends.compression import Compression, StageRecord
 from compress.graph import Graph, graph_of_module
+from compress.networks.weights import check_weights, choose_device, load_weights_, weights_of
 from compress.observer import Observer, Silent
 from compress.prune.pruner import Pruner
 from compress.recipe.recipe import Recipe
@@ -24,7 +25,6 @@ from compress.training.constraints import SharedWeights
 from compress.training.epochs import evaluate
 from compress.training.optimisers import learning_rate_factor
 from compress.training.trainer import Trainer
-from compress.training.weights import check_weights, choose_device, load_weights_, weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -138,7 +138,7 @@ def compress_network(
         {name: (mask, codes, tuned[name]) for name, (mask, codes, _) in shared.items()},
         recipe,
     )
-    load_weights_(pruner.module, model.weights())
+    load_weights_(pruner.module, model.weights(), pruner.graph.parameters)
     return Compression(
         model=model,
         module=pruner.module,

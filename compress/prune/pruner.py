@@ -12,6 +12,7 @@ from compress.graph import Graph, graph_of_module, graph_of_network
 from compress.names import known_layers
 from compress.networks import Network, describe
 from compress.networks.module import build_module
+from compress.networks.weights import coded_parameters, load_weights_, weights_of
 from compress.prune import CRITERIA, Context
 from compress.prune.channels import ChannelGroup, channel_masks, find_channels, remove_channels_, score_channels
 from compress.prune.choice import choose_filters, choose_weights
@@ -22,7 +23,6 @@ from compress.training.constraints import Masks
 from compress.training.epochs import gradients, gram
 from compress.training.optimisers import learning_rate_factor
 from compress.training.trainer import Trainer
-from compress.training.weights import coded_parameters, load_weights_, weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -193,7 +193,7 @@ class Pruner:
         device = next(self.module.parameters()).device
         self._network, self.graph, self._filters = network, graph_of_network(network), {}
         self.module = build_module(network).to(device)
-        load_weights_(self.module, weights)
+        load_weights_(self.module, weights, self.graph.parameters)
         self.masks = self._unpruned()
 
     def _unpruned(self) -> dict[str, NDArray[np.bool_]]:

@@ -76,15 +76,15 @@ class Prepared:
         """A module with the recipe's seed, or the trained weights, and loaders: the same at every call."""
         import torch
 
+        from compress.networks.weights import load_weights_
         from compress.training.augment import Augmentation
         from compress.training.batches import Batches
-        from compress.training.weights import load_weights_
 
         recipe = self.recipe
         torch.manual_seed(recipe.seed)
         module = self.network.build()
         if self.weights is not None:
-            load_weights_(module, self.weights)
+            load_weights_(module, self.weights, self.graph.parameters)
         module.to(self.device)
         generator = torch.Generator()
         generator.set_state(self._drawn)
@@ -139,7 +139,7 @@ def prepare(
     """
     import torch
 
-    from compress.training.weights import check_weights, choose_device
+    from compress.networks.weights import check_weights, choose_device
 
     chosen = choose_device(device)
     dataset = load_dataset(recipe.data, data_dir)

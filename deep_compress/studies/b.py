@@ -111,15 +111,15 @@ def _through_torch(outcome: Outcome) -> str:
     from compress.datasets import DATASETS, normalise
     from compress.networks import describe
     from compress.networks.module import build_module
+    from compress.networks.weights import load_weights_
     from compress.training.batches import Batches
     from compress.training.checkpoint import read_weights
     from compress.training.epochs import evaluate, fit
-    from compress.training.weights import load_weights_
 
     recipe = outcome.point.recipe
     network = describe(recipe.network)
     module = build_module(network)
-    load_weights_(module, read_weights(outcome.directory / "dense.safetensors"))
+    load_weights_(module, read_weights(outcome.directory / "dense.safetensors"), network.parameters())
     layers: list[tuple[Any, str]] = [(part, "weight") for part in module if hasattr(part, "weight")]
     absent = sum(int(np.count_nonzero(~mask)) for mask in network.fixed_masks().values())
     total = sum(layer.weight.numel() for layer, _ in layers)

@@ -31,7 +31,7 @@ def check_points(points: Sequence[Point], data_dirs: Mapping[str, Path], device:
     CompressError
         The same, where data is at fault.
     """
-    from compress.training.weights import choose_device
+    from compress.networks.weights import choose_device
 
     errors: list[CompressError] = []
     try:
@@ -48,7 +48,7 @@ def check_points(points: Sequence[Point], data_dirs: Mapping[str, Path], device:
 
 def _data_errors(data: str, recipes: Sequence[Recipe], directory: Path | None) -> list[CompressError]:
     from compress.networks.resolve import resolve
-    from compress.training.weights import coded_parameters
+    from compress.networks.weights import coded_parameters
 
     try:
         dataset = load_dataset(data, directory)
