@@ -7,7 +7,7 @@ is tried out and the full run of the same recipe from the same weights come to t
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from compress.graph import Graph
 from compress.networks.resolve import ResolvedNetwork, resolve
 from compress.observer import Observer, Silent
 from compress.recipe.recipe import Recipe
-from compress.representation import CompressedTensor
 from compress.training.checkpoint import read_weights
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ __all__ = ["Prepared", "Start", "count_examples", "prepare", "train_dense"]
 
 _EVALUATION_BATCH = 1000
 _SILENT = Silent()
-_UNPRUNED: Mapping[str, Any] = {
-    "sparsity": 0.0, "criterion": "l1", "scope": "global", "layer_sparsity": {}, "quality": {}, "pattern": "",
-    "merge_layer": "", "merge_neurons": 0, "bits": 1, "tune_epochs": 0,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,32 +183,12 @@ def train_dense(prepared: Prepared, observer: Observer = _SILENT) -> tuple[Prepa
     CompressError
         Training diverges.
     """
-    from compress.front_ends.module import compress_network
+    from compress.front_ends.module import train_
+    from compress.networks.traced import trace
+    from compress.training.trainer import Trainer
 
     start = prepared.start()
-    found = compress_network(
-        start.module,
-        Recipe.of({**prepared.recipe.flat(), **_UNPRUNED}),
-        train=start.train,
-        held_out=start.held_out,
-        graph=prepared.graph,
-        pretrained=prepared.weights is not None,
-        observer=_Training(observer),
-    )
-    coded = tuple(tensor.name for tensor in found.model.tensors if isinstance(tensor, CompressedTensor))
-    return replace(prepared, weights=found.dense), coded
-
-
-class _Training:
-    """What an observer hears of dense training alone: the stages after it do nothing here."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        if stage == "train":
-            self._observer.progress(stage, done, total)
-
-    def note(self, stage: str, text: str) -> None:
-        if stage == "train":
-            self._observer.note(stage, text)
+    traced = trace(start.module, prepared.graph)
+    if prepared.weights is None:
+        traced = train_(traced, Trainer(prepared.recipe, start.train, start.held_out, observer))
+    return replace(prepared, weights=traced.weights()), traced.coded
