@@ -15,12 +15,34 @@ FORBIDDEN = {
     "bench": {"compress", "export", *ABOVE},
     "deep_compress": {"cli"},
 }
-PIPELINE = {
-    "compress.front_ends.module",
-    "compress.prune.pruner",
-    "compress.training.trainer",
-    "compress.recipe.recipe",
+FOLDERS: dict[str, dict[str, set[str]]] = {
+    "compress": {
+        "coding": set(),
+        "datasets": set(),
+        "networks": set(),
+        "share": set(),
+        "training": {"networks", "recipe"},
+        "prune": {"networks", "recipe"},
+        "recipe": {"datasets", "networks", "prune", "share", "training"},
+        "onnx_file": {"coding", "packed", "share"},
+        "packed": {"coding", "onnx_file"},
+        "post_training": {"coding", "onnx_file", "packed", "share"},
+        "report": {"packed", "training"},
+        "front_ends": {"networks", "prune", "recipe", "share", "training"},
+    },
+    "deep_compress": {
+        "jobs": set(),
+        "search": {"jobs"},
+        "studies": {"jobs"},
+        "commands": {"jobs", "search", "studies"},
+    },
 }
+"""Room → its folders, each with the other ones that it may know.
+
+Stages (`training`, `prune`, `share`) know the recipe and the networks, and never each other: the front ends put them
+together, `post_training` does for ONNX files. The recipe names the choices of all.
+"""
+
 OPEN_TO_EXPORT = {"representation", "graph", "coding", "errors"}
 
 
@@ -49,18 +71,17 @@ def test_export_knows_little_of_compress() -> None:
         assert used <= OPEN_TO_EXPORT, path
 
 
-def test_only_the_pipeline_knows_the_stages() -> None:
-    stages = {"compress.training.epochs", "compress.prune", "compress.share.k_means"}
-    for path in sorted((ROOT / "compress").rglob("*.py")):
-        own = "compress." + path.relative_to(ROOT / "compress").with_suffix("").as_posix().replace("/", ".")
-        if own in PIPELINE or own.startswith("compress.post_training."):
-            continue  # the two pipelines, one for training and one for ONNX files, and what names their choices
-        for name in _imports(path):
-            touched = {stage for stage in stages if name == stage or name.startswith(f"{stage}.")}
-            home = {
-                stage for stage in stages if own == stage or own.startswith(f"{stage}.") or own == f"{stage}.__init__"
-            }
-            assert touched <= home or name == "compress.training.epochs.EpochRecord", (path, name)
+@pytest.mark.parametrize(("room", "folder"), [(room, folder) for room in FOLDERS for folder in FOLDERS[room]])
+def test_a_folder_knows_only_those_that_it_may(room: str, folder: str) -> None:
+    allowed = {folder, *FOLDERS[room][folder]}
+    for path in sorted((ROOT / room / folder).rglob("*.py")):
+        used = {tuple(name.split(".")[:2]) for name in _imports(path)}
+        assert {name for root, *rest in used if root == room for name in rest} & FOLDERS[room].keys() <= allowed, path
+
+
+@pytest.mark.parametrize("room", FOLDERS)
+def test_every_folder_has_its_rule(room: str) -> None:
+    assert {path.parent.name for path in (ROOT / room).glob("*/__init__.py")} == FOLDERS[room].keys()
 
 
 @pytest.mark.parametrize("module", ["cli", "compress", "export", "bench", "deep_compress"])

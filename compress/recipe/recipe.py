@@ -293,6 +293,15 @@ class Recipe(BaseModel):
 
         return str(yaml.safe_dump(self.flat(), sort_keys=False, default_flow_style=False))
 
+    def place_name(self) -> str:
+        """What the place of any job is called first: network and data.
+
+        >>> Recipe(network="lenet-5(activation=tanh)").place_name()
+        'lenet-5-activation-tanh-mnist'
+        """
+        data, _, place = self.data.partition(":")
+        return f"{_file_name(self.network)}-{_file_name(f'{data}-{Path(place).name}')}"
+
     def run_name(self) -> str:
         """Name of the run: network, data, sparsity, bits.
 
@@ -304,8 +313,7 @@ class Recipe(BaseModel):
         else:
             bits = "-".join(f"{key}{number}" for key, number in self.bits.items())
         pruned = "-".join(f"q{number:g}" for number in self.quality.values()) or f"s{self.sparsity:g}"
-        data, _, place = self.data.partition(":")
-        return f"{_file_name(self.network)}-{_file_name(f'{data}-{Path(place).name}')}-{pruned}-b{bits}"
+        return f"{self.place_name()}-{pruned}-b{bits}"
 
 
 def _file_name(name: str) -> str:

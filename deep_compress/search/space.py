@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep_compress.search.sensitivity import Scan
+from deep_compress.search.scan import Scan
 
 __all__ = ["Settings", "Space", "fields_of", "propose", "scaled", "space_of"]
 

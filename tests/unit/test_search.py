@@ -7,10 +7,12 @@ import pytest
 
 from compress.errors import CompressError, UsageError
 from compress.recipe.recipe import Recipe
-from deep_compress.search import search as searching
-from deep_compress.search.search import Goal, Trial, choose, front, provisional, searchable
-from deep_compress.search.sensitivity import LayerScan, Scan
+from deep_compress.search import finalists as finalising
+from deep_compress.search.finalists import choose
+from deep_compress.search.goal import Goal, Trial, front, provisional
+from deep_compress.search.scan import LayerScan, Scan
 from deep_compress.search.space import Space, fields_of, propose, scaled, space_of
+from deep_compress.search.trials import searchable
 
 GENERATOR = np.random.default_rng(0)
 WEIGHTS = {
@@ -151,7 +153,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ran.append(size)
         return Trial(settings=settings, fields=fields_of(space, settings), file_bytes=size, percent=99 - 2000 / size)
 
-    monkeypatch.setattr(searching, "_compress", compress)
+    monkeypatch.setattr(finalising, "compress_with", compress)
     return ran
 
 

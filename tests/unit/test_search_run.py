@@ -14,8 +14,8 @@ from compress.errors import CompressError, UnsupportedError, UsageError
 from compress.recipe.recipe import Recipe
 from compress.training.checkpoint import read_weights
 from deep_compress.jobs.prepare import prepare, train_dense
+from deep_compress.search.goal import Goal
 from deep_compress.search.run import SearchResult, run_search
-from deep_compress.search.search import Goal
 
 RECIPE = Recipe.of({**small_data.FIELDS, "epochs": 12})
 NAMES = [

@@ -9,7 +9,7 @@ from sweep_stand_ins import MARK, execute, execute_killed_once
 
 from compress.errors import UsageError
 from compress.recipe.recipe import Recipe
-from deep_compress.search.front import front_of
+from deep_compress.front import front_of
 from deep_compress.studies import STUDIES, Settings, load_axes, points_of
 from deep_compress.studies.results import write_results
 from deep_compress.studies.sweep import run_point, sweep
