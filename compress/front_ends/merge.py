@@ -20,7 +20,7 @@ def merge_(traced: TracedModule, recipe: Recipe, trainer: Trainer) -> TracedModu
     UsageError
         The layer is not one that so many neurons can be merged in.
     """
-    layer, count = recipe.merge_layer, recipe.merge_neurons
+    layer, count = recipe.merging.merge_layer, recipe.merging.merge_neurons
     if traced.network is None:
         raise UnsupportedError("merge-layer: found a network that is not of the zoo, allowed those of the zoo only")
     merge_point(traced.network, layer, count)
@@ -30,5 +30,5 @@ def merge_(traced: TracedModule, recipe: Recipe, trainer: Trainer) -> TracedModu
         first, second, cosine = most_similar(gram(traced.module, read_from, trainer.examples).cpu().numpy())
         trainer.observer.note("merge", f"{number}/{count}: neurons {first} and {second}, cosine {cosine:.4f}")
         traced = rebuilt(traced, *merge_neurons(traced.network, traced.weights(), layer, first, second))
-        trainer.retrain_(traced.module, f"merge {number}", recipe.merge_epochs, traced.present())
+        trainer.retrain_(traced.module, f"merge {number}", recipe.merging.merge_epochs, traced.present())
     return traced

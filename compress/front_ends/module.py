@@ -104,7 +104,7 @@ def compress_network(
     if not pretrained:
         traced = stages.run("train", train_, traced, trainer)
     dense = traced.weights()
-    if recipe.merge_neurons:
+    if recipe.merging.merge_neurons:
         traced = stages.run("merge", merge_, traced, recipe, trainer)
     pruned = stages.run("prune", prune_, traced, recipe, strategy, trainer)
     weights = pruned.traced.weights()

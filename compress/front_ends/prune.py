@@ -46,9 +46,9 @@ class Pruned:
 
 def check_layers(recipe: Recipe, traced: TracedModule, strategy: Strategy) -> None:
     """Raise `UsageError` where a recipe names a layer that the network has not, or that is not ranked on its own."""
-    known_layers("bits", recipe.bits, traced.coded)
-    known_layers("layer-sparsity", recipe.layer_sparsity, strategy.ranked(traced))
-    known_layers("quality", recipe.quality, traced.coded)
+    known_layers("bits", recipe.sharing.bits, traced.coded)
+    known_layers("layer-sparsity", recipe.pruning.layer_sparsity, strategy.ranked(traced))
+    known_layers("quality", recipe.pruning.quality, traced.coded)
 
 
 def prune_(traced: TracedModule, recipe: Recipe, strategy: Strategy, trainer: Trainer) -> Pruned:
@@ -70,8 +70,8 @@ def prune_(traced: TracedModule, recipe: Recipe, strategy: Strategy, trainer: Tr
     CompressError
         Training diverges.
     """
-    score, generator = CRITERIA[recipe.criterion].score, np.random.default_rng(recipe.seed)
-    cuts = recipe.cut_epochs()
+    score, generator = CRITERIA[recipe.pruning.criterion].score, np.random.default_rng(recipe.seed)
+    cuts = recipe.pruning.cut_epochs()
     kept = strategy.everything(traced)
     masks = strategy.masks(traced, kept)
     if cuts and cuts[0]:
@@ -82,7 +82,7 @@ def prune_(traced: TracedModule, recipe: Recipe, strategy: Strategy, trainer: Tr
             name: np.where(kept[name], array, np.float32(-np.inf))
             for name, array in strategy.scores(traced, partial(score, context)).items()
         }
-        kept = strategy.choose(recipe, number, scores, traced)
+        kept = strategy.choose(recipe.pruning, number, scores, traced)
         masks = strategy.masks(traced, kept)
         text = f"sparsity {_sparsity(traced, masks):.4f}{strategy.describe(kept)}"
         trainer.observer.note("prune", f"round {number + 1}/{len(cuts)}: {text}")
@@ -91,7 +91,7 @@ def prune_(traced: TracedModule, recipe: Recipe, strategy: Strategy, trainer: Tr
     if cuts:
         trainer.under_masks_(traced.module, masks)
         traced, masks = strategy.leave(traced, kept, partial(trainer.observer.note, "prune"))
-        trainer.retrain_(traced.module, "retrain", recipe.retrain_epochs, masks, anneal=True)
+        trainer.retrain_(traced.module, "retrain", recipe.pruning.retrain_epochs, masks, anneal=True)
     return Pruned(traced=traced, masks={name: masks[name] for name in traced.coded})
 
 

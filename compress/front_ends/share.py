@@ -49,7 +49,7 @@ def share_(pruned: Pruned, recipe: Recipe, observer: Observer) -> Shared:
     coded: dict[str, _Coded] = {}
     for number, (name, mask) in enumerate(pruned.masks.items(), start=1):
         survivors = weights[name][mask]
-        centroids = cluster(survivors, 2 ** recipe.bits_of(name, mask.shape), recipe.initialisation, generator)
+        centroids = cluster(survivors, 2 ** recipe.bits_of(name, mask.shape), recipe.sharing.initialisation, generator)
         codes = assign(survivors, centroids) if survivors.size else np.zeros(0, np.uint8)
         coded[name] = mask, codes, centroids
         observer.progress("share", number, len(pruned.masks))

@@ -49,9 +49,9 @@ class Trainer:
 
     def train_(self, module: "nn.Module") -> None:
         """Train a dense network."""
-        recipe = self.recipe
-        rate = learning_rate_factor(recipe.annealing, recipe.rate_decay, warm_up=recipe.warm_up)
-        self._fit_(module, "train", recipe.epochs, self._as_asked(recipe.learning_rate), rate)
+        training = self.recipe.training
+        rate = learning_rate_factor(training.annealing, training.rate_decay, warm_up=training.warm_up)
+        self._fit_(module, "train", training.epochs, self._as_asked(training.learning_rate), rate)
 
     def retrain_(
         self,
@@ -74,19 +74,19 @@ class Trainer:
         anneal : bool
             Let the learning rate fall as the recipe says, in place of one that stays.
         """
-        recipe = self.recipe
-        rate = learning_rate_factor(recipe.annealing, recipe.rate_decay) if anneal else None
-        optimiser = self._as_asked(recipe.retrain_learning_rate)
+        training = self.recipe.training
+        rate = learning_rate_factor(training.annealing, training.rate_decay) if anneal else None
+        optimiser = self._as_asked(self.recipe.pruning.retrain_learning_rate)
         self._fit_(module, stage, epochs, optimiser, rate, self.under_masks_(module, masks))
 
     def tune_(self, module: "nn.Module", shared: SharedWeights) -> None:
         """Train the centroids of shared weights, and all that is not shared; without weight decay."""
-        peak = self.recipe.tune_learning_rate
+        sharing = self.recipe.sharing
         self._fit_(
             module,
             "tune",
-            self.recipe.tune_epochs,
-            lambda moved: OPTIMISERS["nesterov"](moved, peak, _TUNE_MOMENTUM, 0.0),
+            sharing.tune_epochs,
+            lambda moved: OPTIMISERS["nesterov"](moved, sharing.tune_learning_rate, _TUNE_MOMENTUM, 0.0),
             learning_rate_factor("cosine"),
             shared,
         )
@@ -99,9 +99,9 @@ class Trainer:
         return Masks(module, {name: from_numpy(mask) for name, mask in masks.items()})
 
     def _as_asked(self, learning_rate: float) -> "Callable[[list[Tensor]], Optimizer]":
-        recipe = self.recipe
-        build = OPTIMISERS[recipe.optimiser]
-        return lambda moved: build(moved, learning_rate, recipe.momentum, recipe.weight_decay)
+        training = self.recipe.training
+        build = OPTIMISERS[training.optimiser]
+        return lambda moved: build(moved, learning_rate, training.momentum, training.weight_decay)
 
     def _fit_(
         self,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compress.recipe.recipe import Recipe, load_recipe
+from compress.recipe.recipe import FIELDS, Recipe, load_recipe
 from deep_compress.commands.common import parse_settings
 
 __all__ = [
@@ -34,7 +34,7 @@ def recipe_option(name: str, *, metavar: str = "VALUE") -> Any:
     """An option that sets a field of the recipe, with the field's own description and default."""
     return typer.Option(
         f"--{name.replace('_', '-')}",
-        help=Recipe.model_fields[name].description,
+        help=FIELDS[name].description,
         metavar=metavar,
         show_default=str(Recipe().flat()[name]),
     )

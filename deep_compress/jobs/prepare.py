@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "Start", "count_examples", "prepare", "train_dense"]
 
 _EVALUATION_BATCH = 1000
+"""Held-out examples measured at once: large enough to be fast, and far from any limit of memory."""
+
 _SILENT = Silent()
 
 
@@ -75,8 +77,8 @@ class Prepared:
         from compress.training.augment import Augmentation
         from compress.training.batches import Batches
 
-        recipe = self.recipe
-        torch.manual_seed(recipe.seed)
+        examples = self.recipe.examples
+        torch.manual_seed(self.recipe.seed)
         module = self.network.build()
         if self.weights is not None:
             load_weights_(module, self.weights, self.graph.parameters)
@@ -84,16 +86,16 @@ class Prepared:
         generator = torch.Generator()
         generator.set_state(self._drawn)
         changes = Augmentation(
-            flip=recipe.flip,
-            rotation=recipe.rotation,
-            brightness=recipe.brightness,
-            contrast=recipe.contrast,
+            flip=examples.flip,
+            rotation=examples.rotation,
+            brightness=examples.brightness,
+            contrast=examples.contrast,
             mean=self.dataset.mean,
             standard_deviation=self.dataset.standard_deviation,
         )
         return Start(
             module,
-            Batches(*self._train, recipe.batch_size, generator, recipe.shift, changes),
+            Batches(*self._train, examples.batch_size, generator, examples.shift, changes),
             Batches(*self._held_out, _EVALUATION_BATCH),
         )
 
@@ -106,9 +108,11 @@ def count_examples(recipe: Recipe, dataset: Dataset) -> int:
     DataError
         None would be left to train on.
     """
-    count = min(len(dataset.train), recipe.limit or len(dataset.train))
-    if recipe.held_out >= count:
-        raise DataError(f"held-out: found {recipe.held_out} of {count} training examples, allowed fewer than all")
+    count = min(len(dataset.train), recipe.examples.limit or len(dataset.train))
+    if recipe.examples.held_out >= count:
+        raise DataError(
+            f"held-out: found {recipe.examples.held_out} of {count} training examples, allowed fewer than all"
+        )
     return count
 
 
@@ -162,8 +166,8 @@ def prepare(
         device=chosen,
         weights=weights,
         dataset=dataset,
-        _train=tensors(order[recipe.held_out :]),
-        _held_out=tensors(order[: recipe.held_out]),
+        _train=tensors(order[recipe.examples.held_out :]),
+        _held_out=tensors(order[: recipe.examples.held_out]),
         _drawn=generator.get_state(),
     )
 

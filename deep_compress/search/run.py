@@ -282,7 +282,7 @@ def _scan(prepared: Prepared, coded: Sequence[str], dense: float, journal: Journ
         start.module,
         coded,
         start.held_out,
-        initialisation=prepared.recipe.initialisation,
+        initialisation=prepared.recipe.sharing.initialisation,
         present=prepared.network.fixed_masks(),
         known=known,
         keep=keep,

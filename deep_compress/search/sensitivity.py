@@ -83,7 +83,7 @@ def run_sensitivity(
             start.held_out,
             sparsities=sorted(set(sparsities)),
             bits=sorted(set(bits)),
-            initialisation=recipe.initialisation,
+            initialisation=recipe.sharing.initialisation,
             present=prepared.network.fixed_masks(),
             observer=observer,
         )

@@ -30,15 +30,16 @@ def searchable(recipe: Recipe) -> Recipe:
     UsageError
         The recipe asks for what sparsity and bits a layer cannot go with.
     """
+    fields = recipe.flat()
     for name in ("quality", "pattern", "merge_layer"):
-        if getattr(recipe, name):
+        if fields[name]:
             raise UsageError(
-                f"{name.replace('_', '-')}: found {getattr(recipe, name)!r}, allowed none in a search, "
+                f"{name.replace('_', '-')}: found {fields[name]!r}, allowed none in a search, "
                 "which chooses the sparsity of every layer"
             )
     defaults = Recipe().flat()
     chosen = ("scope", "layer_sparsity", "sparsity", "bits")
-    return Recipe.of({**recipe.flat(), **{name: defaults[name] for name in chosen}})
+    return Recipe.of({**fields, **{name: defaults[name] for name in chosen}})
 
 
 def run_trials(

@@ -123,27 +123,27 @@ def _through_torch(outcome: Outcome) -> str:
     layers: list[tuple[Any, str]] = [(part, "weight") for part in module if hasattr(part, "weight")]
     absent = sum(int(np.count_nonzero(~mask)) for mask in network.fixed_masks().values())
     total = sum(layer.weight.numel() for layer, _ in layers)
-    amount = absent + round((total - absent) * recipe.sparsity)
+    amount = absent + round((total - absent) * recipe.pruning.sparsity)
     prune.global_unstructured(layers, pruning_method=prune.L1Unstructured, amount=amount)
     data = DATASETS[recipe.data](None)
     generator = torch.Generator().manual_seed(recipe.seed)
-    order = torch.randperm(len(data.train), generator=generator)[: recipe.limit or len(data.train)].numpy()
+    order = torch.randperm(len(data.train), generator=generator)[: recipe.examples.limit or len(data.train)].numpy()
 
     def batches(chosen: Any, shuffled: "torch.Generator | None") -> Batches:
         images = torch.from_numpy(normalise(data, data.train.images[chosen], network.input_shape))
-        return Batches(images, torch.from_numpy(data.train.labels[chosen]), recipe.batch_size, shuffled)
+        return Batches(images, torch.from_numpy(data.train.labels[chosen]), recipe.examples.batch_size, shuffled)
 
     fit(
         module,
-        batches(order[recipe.held_out :], generator),
+        batches(order[recipe.examples.held_out :], generator),
         stage="torch",
         epochs=_PAUSE,
         optimiser=lambda parameters: torch.optim.SGD(
-            parameters, lr=recipe.retrain_learning_rate, momentum=recipe.momentum
+            parameters, lr=recipe.pruning.retrain_learning_rate, momentum=recipe.training.momentum
         ),
     )
-    _, accuracy = evaluate(module, batches(order[: recipe.held_out], None))
-    return f"{accuracy / 100 * recipe.held_out:.0f}"
+    _, accuracy = evaluate(module, batches(order[: recipe.examples.held_out], None))
+    return f"{accuracy / 100 * recipe.examples.held_out:.0f}"
 
 
 STUDY = Study(

@@ -70,8 +70,9 @@ def _data_errors(data: str, recipes: Sequence[Recipe], directory: Path | None) -
                 coded[recipe.network] = coded_parameters(module, network.graph(module))
             count_examples(recipe, dataset)
             if coded[recipe.network]:
-                for field in ("bits", "layer_sparsity", "quality"):
-                    known_layers(field.replace("_", "-"), getattr(recipe, field), coded[recipe.network])
+                known_layers("bits", recipe.sharing.bits, coded[recipe.network])
+                known_layers("layer-sparsity", recipe.pruning.layer_sparsity, coded[recipe.network])
+                known_layers("quality", recipe.pruning.quality, coded[recipe.network])
         except CompressError as error:
             errors.append(error)
     return errors

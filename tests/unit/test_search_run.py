@@ -72,8 +72,8 @@ def test_a_search_keeps_what_it_found(found: SearchResult) -> None:
     percents = [entry["held_out_percent"] for entry in found.summary["front"]]
     assert sizes == sorted(sizes)
     assert percents == sorted(percents)
-    assert found.recipe.layer_sparsity == {name: v["sparsity"] for name, v in chosen["layers"].items()}
-    assert found.recipe.bits == {name: v["bits"] for name, v in chosen["layers"].items()}
+    assert found.recipe.pruning.layer_sparsity == {name: v["sparsity"] for name, v in chosen["layers"].items()}
+    assert found.recipe.sharing.bits == {name: v["bits"] for name, v in chosen["layers"].items()}
     with (place / "trials.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["compression"] for row in rows] == ["short"] * 14 + ["full"] * len(found.summary["finalists"])

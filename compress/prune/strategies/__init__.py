@@ -49,7 +49,7 @@ def choose_strategy(recipe: "Recipe", traced: TracedModule, example: "Callable[[
     UnsupportedError
         Channels are to leave a module that they cannot be taken out of.
     """
-    if not recipe.cut_epochs():
+    if not recipe.pruning.cut_epochs():
         return Weights()  # nothing is pruned, so that nothing need be found that could be
-    criterion = CRITERIA[recipe.criterion]
+    criterion = CRITERIA[recipe.pruning.criterion]
     return STRATEGIES[criterion.unit, criterion.removes, traced.network is not None](traced, example)

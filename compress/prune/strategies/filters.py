@@ -11,7 +11,7 @@ from compress.prune.choice import choose_filters
 from compress.prune.strategies.strategy import Kept
 
 if TYPE_CHECKING:
-    from compress.recipe.recipe import Recipe
+    from compress.recipe.pruning import Pruning
 
 __all__ = ["Filters", "by_layer"]
 
@@ -31,9 +31,9 @@ class Filters:
         return {name: score(name) for name in self.ranked(traced)}
 
     def choose(
-        self, recipe: "Recipe", number: int, scores: Mapping[str, NDArray[np.float32]], traced: TracedModule
+        self, pruning: "Pruning", number: int, scores: Mapping[str, NDArray[np.float32]], traced: TracedModule
     ) -> Kept:
-        return choose_filters(recipe, number, scores, traced.graph.parameters)
+        return choose_filters(pruning, number, scores, traced.graph.parameters)
 
     def masks(self, traced: TracedModule, kept: Kept) -> dict[str, NDArray[np.bool_]]:
         parts = self.parts(traced, kept)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from compress.networks.traced import TracedModule
 
 if TYPE_CHECKING:
-    from compress.recipe.recipe import Recipe
+    from compress.recipe.pruning import Pruning
 
 __all__ = ["Kept", "Strategy"]
 
@@ -35,7 +35,7 @@ class Strategy(Protocol):
         ...
 
     def choose(
-        self, recipe: "Recipe", number: int, scores: Mapping[str, NDArray[np.float32]], traced: TracedModule
+        self, pruning: "Pruning", number: int, scores: Mapping[str, NDArray[np.float32]], traced: TracedModule
     ) -> Kept:
         """What stays after round `number`, counted from zero; minus infinity is the score of what is gone already."""
         ...

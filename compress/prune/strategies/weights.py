@@ -11,7 +11,7 @@ from compress.prune.choice import choose_weights
 from compress.prune.strategies.strategy import Kept
 
 if TYPE_CHECKING:
-    from compress.recipe.recipe import Recipe
+    from compress.recipe.pruning import Pruning
 
 __all__ = ["Weights"]
 
@@ -31,9 +31,9 @@ class Weights:
         return {name: score(name) for name in traced.coded}
 
     def choose(
-        self, recipe: "Recipe", number: int, scores: Mapping[str, NDArray[np.float32]], traced: TracedModule
+        self, pruning: "Pruning", number: int, scores: Mapping[str, NDArray[np.float32]], traced: TracedModule
     ) -> Kept:
-        return choose_weights(recipe, number, scores, traced.present())
+        return choose_weights(pruning, number, scores, traced.present())
 
     def masks(self, traced: TracedModule, kept: Kept) -> dict[str, NDArray[np.bool_]]:
         return dict(kept)
