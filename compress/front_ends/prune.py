@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Pruned", "check_layers", "prune_"]
 
 _GRADIENT_BATCHES = 100
-"""Batches over which `taylor` takes its gradient; on fewer, all. Ranks hardly move with more, and the time does."""
+"""Batches over which `taylor` takes its gradient; on fewer, all. It bounds the time of a round on large data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["choose_filters", "choose_weights"]
 
 _ROUNDING = 1e-9
+"""What N of M may be off by when it comes from a sparsity that is a double, so that no further weight is kept."""
 
 
 def choose_weights(

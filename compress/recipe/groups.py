@@ -11,7 +11,8 @@ from compress.training.optimisers import ANNEALINGS, OPTIMISERS
 __all__ = ["DEFAULT_BITS", "Examples", "Group", "Merging", "Sharing", "Training"]
 
 DEFAULT_BITS = 5
-"""Bits of a code where a recipe names other layers only: what LeNet-5 keeps its accuracy with, see study e."""
+"""Bits of a code where a recipe names other layers only: what Han et al. (2016)
+share fully connected layers in, which hold most weights."""
 
 
 class Group(BaseModel):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Trainer"]
 
 _TUNE_MOMENTUM = 0.9
-"""Centroids are tuned by Nesterov's momentum whatever the recipe trains with: its own may not suit so few numbers."""
+"""The usual one: centroids move by it whatever the recipe trains with, at a rate of their own."""
 
 
 class Trainer:

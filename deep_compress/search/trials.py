@@ -19,7 +19,8 @@ __all__ = ["HOPELESS", "compress_with", "run_trials", "searchable", "trial_text"
 _SILENT = Silent()
 
 HOPELESS = 10.0
-"""Points below the dense network at which a short trial is of no interest to anyone."""
+"""Points below the dense network at which a short trial is of no interest to anyone: full retraining does
+not bring so much back. It counts as large as the dense network, so that nothing like it is proposed."""
 
 
 def searchable(recipe: Recipe) -> Recipe:

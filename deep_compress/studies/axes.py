@@ -13,6 +13,7 @@ from compress.recipe.recipe import ContradictionError, Recipe, load_recipe
 __all__ = ["Point", "change_points", "choose_points", "load_axes", "point_of", "points_of"]
 
 _MAX_POINTS = 10_000
+"""Weeks of work: more is an axis too many, by mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

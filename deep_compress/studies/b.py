@@ -23,8 +23,13 @@ __all__ = ["STUDY"]
 
 _SPARSITIES = {"lenet-5(pool=average)": (0.0, 0.5, 0.9, 0.99), "lenet-5(c3=lecun,pool=average)": (0.0, 0.9)}
 _EPOCHS = 60
+"""Of retraining: the curves are shown over as many."""
+
 _PAUSE = 5
+"""Epochs of dense training; after as many of retraining the accuracy is read, and torch's own pruning compared."""
+
 _TIMED = 5
+"""Timed runs of which the median is taken, after one to warm up."""
 
 
 def _points() -> tuple[Point, ...]:
