@@ -31,16 +31,19 @@ def searchable(recipe: Recipe) -> Recipe:
     UsageError
         The recipe asks for what sparsity and bits a layer cannot go with.
     """
-    fields = recipe.flat()
-    for name in ("quality", "pattern", "merge_layer"):
-        if fields[name]:
+    fixed = {
+        "quality": recipe.pruning.quality,
+        "pattern": recipe.pruning.pattern,
+        "merge-layer": recipe.merging.merge_layer,
+    }
+    for name, value in fixed.items():
+        if value:
             raise UsageError(
-                f"{name.replace('_', '-')}: found {fields[name]!r}, allowed none in a search, "
-                "which chooses the sparsity of every layer"
+                f"{name}: found {value!r}, allowed none in a search, which chooses the sparsity of every layer"
             )
     defaults = Recipe().flat()
     chosen = ("scope", "layer_sparsity", "sparsity", "bits")
-    return Recipe.of({**fields, **{name: defaults[name] for name in chosen}})
+    return Recipe.of({**recipe.flat(), **{name: defaults[name] for name in chosen}})
 
 
 def run_trials(

@@ -7,15 +7,18 @@ from torch import nn
 
 from compress.errors import UnsupportedError, WeightsError
 from compress.front_ends.compression import Compression
-from compress.front_ends.module import compress_network
+from compress.front_ends.module import compress_network, train_
 from compress.graph import graph_of_zoo
 from compress.networks import NETWORKS
 from compress.networks.module import build_module
+from compress.networks.traced import trace
 from compress.networks.weights import check_weights, load_weights_, weights_of
+from compress.observer import Silent
 from compress.prune import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CompressedTensor, DenseTensor
 from compress.training.batches import Batches
+from compress.training.trainer import Trainer
 
 QUICK = {
     "epochs": 1,
@@ -92,6 +95,16 @@ def test_the_stages_and_their_epochs_are_recorded() -> None:
     assert [stage.stage for stage in result.stages] == ["train", "prune", "share", "tune"]
     assert all(stage.held_out_accuracy is not None and stage.seconds >= 0 for stage in result.stages)
     assert [record.stage for record in result.history] == ["train", "prune 1", "retrain", "tune"]
+
+
+def test_dense_training_alone_is_the_first_stage() -> None:
+    recipe = Recipe.of(QUICK)
+    trainer = Trainer(recipe, batches(), batches(), Silent())
+    traced = train_(trace(lenet(), graph_of_zoo("lenet-5")), trainer)
+    whole = compress()
+    assert trainer.history == [record for record in whole.history if record.stage == "train"]
+    assert traced.weights().keys() == whole.dense.keys()
+    assert all(array.tobytes() == whole.dense[name].tobytes() for name, array in traced.weights().items())
 
 
 def test_without_rounds_the_dense_weights_are_the_ones_given() -> None:
