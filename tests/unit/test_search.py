@@ -78,7 +78,7 @@ def test_settings_at_their_middle_are_those_that_magnitude_gives() -> None:
     assert 1 - denser["layer_sparsity"]["a"] == pytest.approx(
         min(2 * (1 - fields["layer_sparsity"]["a"]), 0.9), abs=1e-4
     )
-    assert Recipe.of(fields).sparsity == pytest.approx(
+    assert Recipe.of(fields).pruning.sparsity == pytest.approx(
         (200 * fields["layer_sparsity"]["a"] + 800 * fields["layer_sparsity"]["b"]) / 1000, abs=1e-5
     )
 
@@ -88,7 +88,7 @@ def test_the_scan_bounds_what_is_tried() -> None:
     assert SPACE.fewest == {"a": 3, "b": 2}
     for settings in SPACE.starts:
         assert settings["bits a"] >= 3
-        assert Recipe.of(fields_of(SPACE, settings)).scope == "per-layer"
+        assert Recipe.of(fields_of(SPACE, settings)).pruning.scope == "per-layer"
     assert scaled(SPACE.starts[0], 0.5)["density"] == SPACE.starts[0]["density"] / 2
     assert scaled(SPACE.starts[0], 1e-9)["density"] == 0.003
 
