@@ -17,12 +17,35 @@ FORBIDDEN = {
 }
 DOORS = {"compress/__main__.py": {"cli"}, "bench/__main__.py": {"cli"}}
 """`python -m compress` and `python -m bench` find their file in the room, but what they start lies above it."""
-PIPELINE = {
-    "compress.front_ends.module",
-    "compress.prune.pruner",
-    "compress.training.trainer",
-    "compress.recipe.recipe",
+FOLDERS: dict[str, dict[str, set[str]]] = {
+    "compress": {
+        "coding": set(),
+        "datasets": set(),
+        "networks": {"graph"},
+        "share": set(),
+        "training": {"graph", "networks", "recipe"},
+        "prune": {"graph", "networks", "recipe"},
+        "recipe": {"datasets", "networks", "prune", "share", "training"},
+        "graph": {"networks"},
+        "onnx_file": {"graph"},
+        "packed": {"coding", "graph"},
+        "rounding": {"coding", "graph", "onnx_file", "share"},
+        "report": {"packed", "training"},
+        "front_ends": {"graph", "networks", "onnx_file", "prune", "recipe", "rounding", "share", "training"},
+    },
+    "deep_compress": {
+        "jobs": set(),
+        "search": {"jobs"},
+        "studies": {"jobs"},
+        "commands": {"jobs", "search", "studies"},
+    },
 }
+"""Room → its folders, each with the other ones that it may know.
+
+Stages (`training`, `prune`, `share`) know the recipe and the networks, and never each other: the front ends put them
+together; what `rounding` does without training they use too. The recipe names the choices of all.
+"""
+
 OPEN_TO_EXPORT = {"representation", "elements", "graph", "coding", "errors"}
 
 
@@ -51,18 +74,17 @@ def test_export_knows_little_of_compress() -> None:
         assert used <= OPEN_TO_EXPORT, path
 
 
-def test_only_the_pipeline_knows_the_stages() -> None:
-    stages = {"compress.training.epochs", "compress.prune", "compress.share.k_means"}
-    for path in sorted((ROOT / "compress").rglob("*.py")):
-        own = "compress." + path.relative_to(ROOT / "compress").with_suffix("").as_posix().replace("/", ".")
-        if own in PIPELINE or own.startswith("compress.rounding."):
-            continue  # the two pipelines, one for training and one for ONNX files, and what names their choices
-        for name in _imports(path):
-            touched = {stage for stage in stages if name == stage or name.startswith(f"{stage}.")}
-            home = {
-                stage for stage in stages if own == stage or own.startswith(f"{stage}.") or own == f"{stage}.__init__"
-            }
-            assert touched <= home or name == "compress.training.epochs.EpochRecord", (path, name)
+@pytest.mark.parametrize(("room", "folder"), [(room, folder) for room in FOLDERS for folder in FOLDERS[room]])
+def test_a_folder_knows_only_those_that_it_may(room: str, folder: str) -> None:
+    allowed = {folder, *FOLDERS[room][folder]}
+    for path in sorted((ROOT / room / folder).rglob("*.py")):
+        used = {tuple(name.split(".")[:2]) for name in _imports(path)}
+        assert {name for root, *rest in used if root == room for name in rest} & FOLDERS[room].keys() <= allowed, path
+
+
+@pytest.mark.parametrize("room", FOLDERS)
+def test_every_folder_has_its_rule(room: str) -> None:
+    assert {path.parent.name for path in (ROOT / room).glob("*/__init__.py")} == FOLDERS[room].keys()
 
 
 @pytest.mark.parametrize("module", ["cli", "compress", "export", "bench", "deep_compress"])

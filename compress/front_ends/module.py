@@ -1,49 +1,48 @@
-"""The order of the stages: train, prune and retrain, share and tune, and the compressed model that comes out.
+"""The order of the stages: train, merge, prune, share, tune, assemble; each can be called on its own.
 
-Han, Mao, Dally: Deep Compression (2016), figure 1. Coding and packing follow in
-`container`, which needs nothing of this file.
+Han, Mao, Dally: Deep Compression (2016), figure 1. A stage whose name ends with an underscore trains the module that
+it is given in place. Coding and packing follow in `packed`, which needs nothing of this folder.
 """
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from compress.front_ends.assemble import assemble
 from compress.front_ends.compression import Compression, StageRecord
+from compress.front_ends.merge import merge_
+from compress.front_ends.prune import check_layers, prune_
+from compress.front_ends.share import share_, tune_
 from compress.graph import Graph, graph_of_module
+from compress.networks.traced import TracedModule, trace
+from compress.networks.weights import load_weights_
 from compress.observer import Observer, Silent
-from compress.prune.pruner import Pruner
+from compress.prune.strategies import choose_strategy
 from compress.recipe.recipe import Recipe
-from compress.share.k_means import assign, cluster
-from compress.training.constraints import SharedWeights
 from compress.training.epochs import evaluate
-from compress.training.optimisers import learning_rate_factor
 from compress.training.trainer import Trainer
-from compress.training.weights import check_weights, choose_device, load_weights_, weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     Loader = Iterable[tuple[Tensor, Tensor]]
 
-__all__ = [
-    "Compression",
-    "StageRecord",
-    "check_weights",
-    "choose_device",
-    "compress_network",
-    "load_weights_",
-    "weights_of",
-]
-
-_Shared = tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.float32]]
+__all__ = ["compress_network", "train_"]
 
 _SILENT = Silent()
+
+
+def train_(traced: TracedModule, trainer: Trainer) -> TracedModule:
+    """Train a dense network: the first stage.
+
+    Raises
+    ------
+    CompressError
+        Training diverges.
+    """
+    trainer.train_(traced.module)
+    return traced
 
 
 def compress_network(
@@ -91,87 +90,65 @@ def compress_network(
         Training diverges.
     """
     module = copy.deepcopy(module)
-    if graph is None:
-        first = next(iter(train))[0]
-        graph = graph_of_module(module, first.to(next(module.parameters()).device))
+    device = next(module.parameters()).device
+
+    def example() -> "Tensor":
+        """Inputs to trace the module with: of a pass of its own, which a loader may count."""
+        return next(iter(train))[0].to(device)
+
+    traced = trace(module, graph if graph is not None else graph_of_module(module, example()))
     trainer = Trainer(recipe, train, held_out, observer)
-    pruner = Pruner(module, graph, recipe, trainer)
-    stages: list[StageRecord] = []
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        loss, accuracy = evaluate(pruner.module, held_out) if held_out is not None else (None, None)
-        stages.append(StageRecord(stage=name, seconds=seconds, held_out_loss=loss, held_out_accuracy=accuracy))
-
+    strategy = choose_strategy(recipe, traced, lambda: example()[:2])
+    check_layers(recipe, traced, strategy)
+    stages = _Stages(held_out)
     if not pretrained:
-        with stage("train"):
-            rate = learning_rate_factor(recipe.annealing, recipe.rate_decay, warm_up=recipe.warm_up)
-            trainer.fit(module, "train", recipe.epochs, recipe.learning_rate, rate=rate)
-    dense = weights_of(module, graph)
-    if recipe.merge_neurons:
-        with stage("merge"):
-            pruner.merge()
-    with stage("prune"):
-        pruner.prune()
-    pruned = weights_of(pruner.module, pruner.graph)
-    with stage("share"):
-        shared = _share({name: (pruned[name], pruner.masks[name]) for name in pruner.coded}, recipe, observer)
-        keeper = _under_codes(pruner.module, shared)
-    with stage("tune"):
-        rate = learning_rate_factor("cosine")
-        trainer.fit(
-            pruner.module,
-            "tune",
-            recipe.tune_epochs,
-            recipe.tune_learning_rate,
-            shared=True,
-            rate=rate,
-            constraint=keeper,
-        )
-    tuned = {name: centroids.cpu().numpy() for name, centroids in keeper.centroids().items()}
-    model = assemble(
-        pruner.graph,
-        weights_of(pruner.module, pruner.graph),
-        {name: (mask, codes, tuned[name]) for name, (mask, codes, _) in shared.items()},
-        recipe,
-    )
-    load_weights_(pruner.module, model.weights())
+        traced = stages.run("train", train_, traced, trainer)
+    dense = traced.weights()
+    if recipe.merging.merge_neurons:
+        traced = stages.run("merge", merge_, traced, recipe, trainer)
+    pruned = stages.run("prune", prune_, traced, recipe, strategy, trainer)
+    weights = pruned.traced.weights()
+    shared = stages.run("share", share_, pruned, recipe, observer)
+    tuned = stages.run("tune", tune_, shared, trainer)
+    traced = tuned.traced
+    model = assemble(traced.graph, traced.weights(), tuned.coded, recipe)
+    load_weights_(traced.module, model.weights(), traced.graph.parameters)
     return Compression(
         model=model,
-        module=pruner.module,
+        module=traced.module,
         dense=dense,
-        pruned=pruned,
+        pruned=weights,
         history=tuple(trainer.history),
-        stages=tuple(stages),
+        stages=tuple(stages.records),
     )
 
 
-def _share(
-    weights: Mapping[str, tuple[NDArray[np.float32], NDArray[np.bool_]]], recipe: Recipe, observer: Observer
-) -> dict[str, _Shared]:
-    """Cluster every weight's survivors: its mask, their codes in row-major order, the centroids."""
-    generator = np.random.default_rng(recipe.seed)
-    shared: dict[str, _Shared] = {}
-    for number, (name, (weight, mask)) in enumerate(weights.items(), start=1):
-        survivors = weight[mask]
-        centroids = cluster(survivors, 2 ** recipe.bits_of(name, weight.shape), recipe.initialisation, generator)
-        codes = assign(survivors, centroids) if survivors.size else np.zeros(0, np.uint8)
-        shared[name] = mask, codes, centroids
-        observer.progress("share", number, len(weights))
-    return shared
+class _WithModule(Protocol):
+    @property
+    def module(self) -> "nn.Module": ...
 
 
-def _under_codes(module: "nn.Module", shared: Mapping[str, _Shared]) -> SharedWeights:
-    """Make the weights of one code equal, and keep them so in tuning."""
-    from torch import from_numpy
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result", bound=_WithModule)
 
-    return SharedWeights(
-        module,
-        {
-            name: (from_numpy(np.flatnonzero(mask)), from_numpy(codes.astype(np.int64)), from_numpy(centroids))
-            for name, (mask, codes, centroids) in shared.items()
-        },
-    )
+
+class _Stages:
+    """The stages that were run, with what each took and what the network was worth after it."""
+
+    def __init__(self, held_out: "Loader | None") -> None:
+        self._held_out = held_out
+        self.records: list[StageRecord] = []
+
+    def run(
+        self,
+        name: str,
+        stage: Callable[_Arguments, _Result],
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> _Result:
+        start = time.perf_counter()
+        result = stage(*args, **kwargs)
+        seconds = time.perf_counter() - start
+        loss, accuracy = evaluate(result.module, self._held_out) if self._held_out is not None else (None, None)
+        self.records.append(StageRecord(stage=name, seconds=seconds, held_out_loss=loss, held_out_accuracy=accuracy))
+        return result

@@ -13,7 +13,7 @@ from compress.graph import graph_of_module
 from compress.observer import Observer, Silent
 from compress.onnx_file.read import OnnxFile
 from compress.rounding.settings import PostTraining
-from compress.training.weights import weights_of
+from compress.networks.weights import weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

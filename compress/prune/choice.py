@@ -11,15 +11,16 @@ from compress.prune import SCHEDULES
 from compress.prune.selection import select_above, select_each, select_globally, select_pattern
 
 if TYPE_CHECKING:
-    from compress.recipe.recipe import Recipe
+    from compress.recipe.pruning import Pruning
 
 __all__ = ["choose_filters", "choose_weights"]
 
 _ROUNDING = 1e-9
+"""What N of M may be off by when it comes from a sparsity that is a double, so that no further weight is kept."""
 
 
 def choose_weights(
-    recipe: "Recipe",
+    pruning: "Pruning",
     number: int,
     scores: Mapping[str, NDArray[np.float32]],
     present: Mapping[str, NDArray[np.bool_]],
@@ -28,7 +29,7 @@ def choose_weights(
 
     Parameters
     ----------
-    recipe : Recipe
+    pruning : Pruning
     number : int
     scores : mapping of str to float32
         Score of every weight; minus infinity where it is pruned already.
@@ -40,16 +41,16 @@ def choose_weights(
     dict of str to bool
         Masks for the sparsity of this round, or for its part of the quality.
     """
-    if recipe.quality:
-        part = (number + 1) / len(recipe.cut_epochs())
-        thresholds = {name: part * recipe.quality_of(name, array.shape) for name, array in scores.items()}
+    if pruning.quality:
+        part = (number + 1) / len(pruning.cut_epochs())
+        thresholds = {name: part * pruning.quality_of(name, array.shape) for name, array in scores.items()}
         return select_above(scores, thresholds)
-    if recipe.pattern:
-        kept, group = recipe.pattern_counts()
-        kept = max(kept, math.ceil(group * (1 - _reached(recipe, recipe.sparsity, number)) - _ROUNDING))
+    if pruning.pattern:
+        kept, group = pruning.pattern_counts()
+        kept = max(kept, math.ceil(group * (1 - _reached(pruning, pruning.sparsity, number)) - _ROUNDING))
         return {name: select_pattern(array, kept, group) & present[name] for name, array in scores.items()}
     shapes = {name: array.shape for name, array in scores.items()}
-    chosen = _select(recipe, number, {name: array[present[name]] for name, array in scores.items()}, shapes)
+    chosen = _select(pruning, number, {name: array[present[name]] for name, array in scores.items()}, shapes)
     masks = {name: array.copy() for name, array in present.items()}
     for name, mask in masks.items():
         mask[mask] = chosen[name]
@@ -57,7 +58,7 @@ def choose_weights(
 
 
 def choose_filters(
-    recipe: "Recipe",
+    pruning: "Pruning",
     number: int,
     scores: Mapping[str, NDArray[np.float32]],
     shapes: Mapping[str, tuple[int, ...]],
@@ -68,7 +69,7 @@ def choose_filters(
 
     Parameters
     ----------
-    recipe : Recipe
+    pruning : Pruning
     number : int
     scores : mapping of str to float32 [filters]
         Name of a weight → the score of its filters; minus infinity where one is pruned already.
@@ -83,21 +84,21 @@ def choose_filters(
     sure = {name: array.copy() for name, array in scores.items()}
     for name, array in sure.items():
         array[best[name]] = np.inf
-    chosen = _select(recipe, number, sure, shapes)
+    chosen = _select(pruning, number, sure, shapes)
     for name, kept in chosen.items():
         kept[best[name]] = True
     return chosen
 
 
 def _select(
-    recipe: "Recipe", number: int, scores: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]]
+    pruning: "Pruning", number: int, scores: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.bool_]]:
-    if recipe.scope == "global":
-        return select_globally(scores, _reached(recipe, recipe.sparsity, number))
-    final = {name: recipe.sparsity_of(name, shapes[name]) for name in scores}
-    return select_each(scores, {name: _reached(recipe, sparsity, number) for name, sparsity in final.items()})
+    if pruning.scope == "global":
+        return select_globally(scores, _reached(pruning, pruning.sparsity, number))
+    final = {name: pruning.sparsity_of(name, shapes[name]) for name in scores}
+    return select_each(scores, {name: _reached(pruning, sparsity, number) for name, sparsity in final.items()})
 
 
-def _reached(recipe: "Recipe", sparsity: float, number: int) -> float:
+def _reached(pruning: "Pruning", sparsity: float, number: int) -> float:
     """Sparsity after a round on the way to the one that is asked for."""
-    return SCHEDULES[recipe.schedule](sparsity, len(recipe.cut_epochs()))[number]
+    return SCHEDULES[pruning.schedule](sparsity, len(pruning.cut_epochs()))[number]

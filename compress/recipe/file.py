@@ -8,6 +8,7 @@ from compress.errors import UsageError
 __all__ = ["load_recipe"]
 
 _MAX_RECIPE_BYTES = 1 << 20
+"""Room for thousands of layers with numbers of their own; more is some other file, given by mistake."""
 
 
 def load_recipe(path: Path) -> dict[str, Any]:

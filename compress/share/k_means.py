@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 __all__ = ["INITIALISATIONS", "assign", "cluster"]
 
 _MAX_ITERATIONS = 300
+"""Lloyd's iteration ends by itself; this bounds its tail, in which single weights move."""
+
 _HISTOGRAM_BINS = 2048
+"""Eight for every cluster of the most that eight bits can name; see `_optimal` for what that costs."""
 
 
 def cluster(values: NDArray[np.float32], k: int, method: str, generator: np.random.Generator) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from compress.errors import CompressError, UsageError
+from compress.networks.module import evaluating
 from compress.observer import Observer, Silent
 from compress.training.constraints import Constraint
 
@@ -163,7 +164,7 @@ def _outputs(module: "nn.Module", inputs: "Tensor", stage: str) -> "Tensor":
 
 
 def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") -> tuple[float, float]:
-    """Mean negative log-likelihood in nats, and accuracy in percent; the module's weights do not change.
+    """Mean negative log-likelihood in nats, and accuracy in percent; the module's weights and mode stay as they are.
 
     Raises
     ------
@@ -174,17 +175,14 @@ def evaluate(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]") ->
     from torch.nn import functional
 
     device = next(module.parameters()).device
-    was_training = module.training
-    module.eval()
     loss, correct, seen = 0.0, 0, 0
-    with torch.no_grad():
+    with evaluating(module), torch.no_grad():
         for batch in batches:
             inputs, labels = (tensor.to(device) for tensor in batch)
             logits = module(inputs)
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
             correct += int((logits.argmax(1) == labels).sum())
             seen += len(labels)
-    module.train(was_training)
     if seen == 0:
         raise CompressError("evaluation: found no examples, allowed at least one")
     return loss / seen, 100.0 * correct / seen
@@ -200,19 +198,16 @@ def gradients(module: "nn.Module", batches: "Iterable[tuple[Tensor, Tensor]]", l
 
     device = next(module.parameters()).device
     named = dict(module.named_parameters())
-    was_training = module.training
-    module.eval()
     sums = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
     seen = 0
-    for inputs, labels in islice(batches, limit):
-        loss = functional.cross_entropy(module(inputs.to(device)), labels.to(device), reduction="sum")
-        for name, gradient in zip(
-            named, torch.autograd.grad(loss, list(named.values()), allow_unused=True), strict=True
-        ):
-            if gradient is not None:
-                sums[name] += gradient
-        seen += len(labels)
-    module.train(was_training)
+    with evaluating(module):
+        for inputs, labels in islice(batches, limit):
+            loss = functional.cross_entropy(module(inputs.to(device)), labels.to(device), reduction="sum")
+            found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+            for name, gradient in zip(named, found, strict=True):
+                if gradient is not None:
+                    sums[name] += gradient
+            seen += len(labels)
     return {name: total / max(1, seen) for name, total in sums.items()}
 
 
@@ -233,15 +228,12 @@ def gram(module: "nn.Module", layer: str, batches: "Iterable[tuple[Tensor, Tenso
     device = next(module.parameters()).device
     names = [name for name, _ in module.named_children()]
     front = nn.Sequential(*list(module.children())[: names.index(layer) + 1])
-    was_training = module.training
-    front.eval()
     total: Tensor | None = None
-    with torch.no_grad():
+    with evaluating(front), torch.no_grad():
         for inputs, _ in batches:
             outputs = front(inputs.to(device)).double()
             product = outputs.T @ outputs
             total = product if total is None else total + product
-    module.train(was_training)
     if total is None:
         raise CompressError("activations: found no examples, allowed at least one")
     return total

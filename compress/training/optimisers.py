@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ANNEALINGS", "OPTIMISERS", "learning_rate_factor"]
 
+_SECOND_BETA = 0.999
+"""Of Adam: Kingma, Ba (2015), algorithm 1, and torch's default."""
+
 _WARM_UP = 0.1
-"""Fraction of a fit over which the learning rate rises from zero, where it warms up."""
+"""Fraction of a fit over which the learning rate rises from zero, where it warms up: fresh weights diverge
+at rates that they bear later."""
 
 
 def _nesterov(
@@ -40,7 +44,7 @@ def _adam(
 ) -> "torch.optim.Optimizer":
     import torch
 
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=(momentum, 0.999), weight_decay=weight_decay)
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=(momentum, _SECOND_BETA), weight_decay=weight_decay)
 
 
 OPTIMISERS: "Mapping[str, Build]" = MappingProxyType(

@@ -9,7 +9,7 @@ import typer
 from compress.datasets import DATASETS
 from compress.networks import NETWORKS
 from compress.prune import CRITERIA, SCHEDULES
-from compress.recipe.recipe import Recipe, load_recipe
+from compress.recipe.recipe import FIELDS, Recipe, load_recipe
 from compress.share.k_means import INITIALISATIONS
 from deep_compress.commands.common import offered, parse_settings
 
@@ -38,7 +38,7 @@ def recipe_option(name: str, *, metavar: str = "VALUE", names: Iterable[str] = (
     """An option that sets a field of the recipe, with the field's own description and default; shells offer `names`."""
     return typer.Option(
         f"--{name.replace('_', '-')}",
-        help=Recipe.model_fields[name].description,
+        help=FIELDS[name].description,
         metavar=metavar,
         show_default=str(Recipe().flat()[name]),
         autocompletion=offered(names) if names else None,

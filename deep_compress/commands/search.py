@@ -30,7 +30,7 @@ from deep_compress.commands.recipe_options import (
 
 if TYPE_CHECKING:
     from deep_compress.search.run import SearchResult
-    from deep_compress.search.sensitivity import Scan
+    from deep_compress.search.scan import Scan
 
 __all__ = ["search", "sensitivity"]
 
@@ -80,7 +80,7 @@ def search(
 
     Example: compress search --max-drop 0.1
     """
-    from deep_compress.search.search import Goal
+    from deep_compress.search.goal import Goal
 
     goal = Goal(
         max_drop=None if max_drop is None else _number("max-drop", max_drop),

@@ -7,7 +7,7 @@ is tried out and the full run of the same recipe from the same weights come to t
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "Start", "count_examples", "prepare", "train_dense"]
 
 _EVALUATION_BATCH = 1000
+"""Held-out examples measured at once: large enough to be fast, and far from any limit of memory."""
+
 _SILENT = Silent()
-_UNPRUNED: Mapping[str, Any] = {
-    "sparsity": 0.0, "criterion": "l1", "scope": "global", "layer_sparsity": {}, "quality": {}, "pattern": "",
-    "merge_layer": "", "merge_neurons": 0, "bits": 1, "tune_epochs": 0,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +73,29 @@ class Prepared:
         """A module with the recipe's seed, or the trained weights, and loaders: the same at every call."""
         import torch
 
+        from compress.networks.weights import load_weights_
         from compress.training.augment import Augmentation
         from compress.training.batches import Batches
-        from compress.training.weights import load_weights_
 
-        recipe = self.recipe
-        torch.manual_seed(recipe.seed)
+        examples = self.recipe.examples
+        torch.manual_seed(self.recipe.seed)
         module = self.network.build()
         if self.weights is not None:
-            load_weights_(module, self.weights)
+            load_weights_(module, self.weights, self.graph.parameters)
         module.to(self.device)
         generator = torch.Generator()
         generator.set_state(self._drawn)
         changes = Augmentation(
-            flip=recipe.flip,
-            rotation=recipe.rotation,
-            brightness=recipe.brightness,
-            contrast=recipe.contrast,
+            flip=examples.flip,
+            rotation=examples.rotation,
+            brightness=examples.brightness,
+            contrast=examples.contrast,
             mean=self.dataset.mean,
             standard_deviation=self.dataset.standard_deviation,
         )
         return Start(
             module,
-            Batches(*self._train, recipe.batch_size, generator, recipe.shift, changes),
+            Batches(*self._train, examples.batch_size, generator, examples.shift, changes),
             Batches(*self._held_out, _EVALUATION_BATCH),
         )
 
@@ -110,9 +108,11 @@ def count_examples(recipe: Recipe, dataset: Dataset) -> int:
     DataError
         None would be left to train on.
     """
-    count = min(len(dataset.train), recipe.limit or len(dataset.train))
-    if recipe.held_out >= count:
-        raise DataError(f"held-out: found {recipe.held_out} of {count} training examples, allowed fewer than all")
+    count = min(len(dataset.train), recipe.examples.limit or len(dataset.train))
+    if recipe.examples.held_out >= count:
+        raise DataError(
+            f"held-out: found {recipe.examples.held_out} of {count} training examples, allowed fewer than all"
+        )
     return count
 
 
@@ -138,7 +138,7 @@ def prepare(
     """
     import torch
 
-    from compress.training.weights import check_weights, choose_device
+    from compress.networks.weights import check_weights, choose_device
 
     chosen = choose_device(device)
     dataset = load_dataset(recipe.data, data_dir)
@@ -166,8 +166,8 @@ def prepare(
         device=chosen,
         weights=weights,
         dataset=dataset,
-        _train=tensors(order[recipe.held_out :]),
-        _held_out=tensors(order[: recipe.held_out]),
+        _train=tensors(order[recipe.examples.held_out :]),
+        _held_out=tensors(order[: recipe.examples.held_out]),
         _drawn=generator.get_state(),
     )
 
@@ -187,32 +187,12 @@ def train_dense(prepared: Prepared, observer: Observer = _SILENT) -> tuple[Prepa
     CompressError
         Training diverges.
     """
-    from compress.front_ends.module import compress_network
+    from compress.front_ends.module import train_
+    from compress.networks.traced import trace
+    from compress.training.trainer import Trainer
 
     start = prepared.start()
-    found = compress_network(
-        start.module,
-        Recipe.of({**prepared.recipe.flat(), **_UNPRUNED}),
-        train=start.train,
-        held_out=start.held_out,
-        graph=prepared.graph,
-        pretrained=prepared.weights is not None,
-        observer=_Training(observer),
-    )
-    coded = tuple(tensor.name for tensor in found.model.coded)
-    return replace(prepared, weights=found.dense), coded
-
-
-class _Training:
-    """What an observer hears of dense training alone: the stages after it do nothing here."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        if stage == "train":
-            self._observer.progress(stage, done, total)
-
-    def note(self, stage: str, text: str) -> None:
-        if stage == "train":
-            self._observer.note(stage, text)
+    traced = trace(start.module, prepared.graph)
+    if prepared.weights is None:
+        traced = train_(traced, Trainer(prepared.recipe, start.train, start.held_out, observer))
+    return replace(prepared, weights=traced.weights()), traced.coded

@@ -8,8 +8,8 @@ from typing import Any
 
 from compress.files import write_whole
 from compress.recipe.recipe import Recipe
-from deep_compress.search.search import Goal, Trial, front
-from deep_compress.studies.plots import plot_front
+from deep_compress.search.goal import Goal, Trial, front
+from deep_compress.search.plots import plot_front
 
 __all__ = ["goal_as_json", "summary_of", "write_choice"]
 

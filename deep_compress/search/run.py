@@ -23,10 +23,13 @@ from deep_compress import jobs
 from deep_compress.jobs.prepare import Prepared, prepare, train_dense
 from deep_compress.jobs.run_report import RunReport
 from deep_compress.search.files import goal_as_json, summary_of, write_choice
-from deep_compress.search.search import Goal, Trial, choose, provisional, run_trials, searchable
-from deep_compress.search.sensitivity import LayerScan, Scan, place_name, scan, write_scan
+from deep_compress.search.finalists import choose
+from deep_compress.search.goal import Goal, Trial, provisional
+from deep_compress.search.journal import Journal
+from deep_compress.search.scan import LayerScan, Scan, scan
+from deep_compress.search.sensitivity import write_scan
 from deep_compress.search.space import fields_of, space_of
-from deep_compress.studies.journal import Journal
+from deep_compress.search.trials import run_trials, searchable
 
 __all__ = ["SearchResult", "run_search"]
 
@@ -104,7 +107,7 @@ def run_search(
         if number < least:
             raise UsageError(f"{name}: found {number}, allowed a whole number from {least} on")
     _check_optuna()
-    place = directory or jobs.RUNS / f"{place_name(base)}-search-{goal}"
+    place = directory or jobs.RUNS / f"{base.place_name()}-search-{goal}"
     _check_place(place, goal, force=force, full_run=full_run)
     prepared = prepare(base, data_dir=data_dir, checkpoint=checkpoint, device=device)
     try:
@@ -280,7 +283,7 @@ def _scan(prepared: Prepared, coded: Sequence[str], dense: float, journal: Journ
         start.module,
         coded,
         start.held_out,
-        initialisation=prepared.recipe.initialisation,
+        initialisation=prepared.recipe.sharing.initialisation,
         present=prepared.network.fixed_masks(),
         known=known,
         keep=keep,

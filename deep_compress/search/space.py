@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deep_compress.search.sensitivity import Scan
+from deep_compress.search.scan import Scan
 
 __all__ = ["Settings", "Space", "fields_of", "propose", "scaled", "space_of"]
 
@@ -23,9 +23,20 @@ Settings = Mapping[str, float]
 gives it; `bits LAYER`."""
 
 _LOWEST, _HIGHEST = 0.003, 0.5
+"""Densities of the whole network that are tried: below, little is left of any; above, sharing alone serves."""
+
 _DENSEST_LAYER = 0.9
+"""A layer keeps something to prune, so that its places stay a stream of gaps like those of the others."""
+
 _SHARE = 1.0
+"""Doublings by which a layer's density may differ from what magnitude gives it: more makes the space hopeless."""
+
 _LEAST_BITS, _MOST_BITS = 2, 6
+"""One bit leaves a layer two values; more than six are tried only where a layer's scan asks for them."""
+
+_LEAST_DENSITY = 0.005
+"""Of a layer, as the scan wants it: below the sparsest scan (0.99), and above zero, of which there is no logarithm."""
+
 _COLLAPSE = 30.0
 """Points that a layer alone may lose in the scan, without retraining, by the sparsity that is tried for it."""
 
@@ -36,8 +47,13 @@ _MENDED = 4.0
 """How much sparser a layer may be made than that, since retraining mends much of it."""
 
 _BY_MAGNITUDE = ((0.1, 4), (0.05, 4), (0.03, 4), (0.07, 4), (0.2, 5), (0.02, 4), (0.05, 3), (0.01, 3))
+"""Density and bits of the first trials, ranked by magnitude: from the usual place of the front outwards."""
+
 _BY_SCAN = (0.3, 1.0)
+"""Points that every layer alone may lose in the trials that follow the scan: a careful and a bold one."""
+
 _DECIMALS = 5
+"""Of a sparsity in a recipe: a hundred thousandth is less than one weight of LeNet-5's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +159,7 @@ def _around(
 
 def _as_scanned(space: Space, found: Scan, tolerance: float) -> dict[str, float]:
     """Every layer as sparse as it alone bears with a loss of so many points, and in a bit more than it then needs."""
-    wanted = {_layer(name): max(1 - _sparsest(found, name, tolerance), 0.005) for name in found.layers}
+    wanted = {_layer(name): max(1 - _sparsest(found, name, tolerance), _LEAST_DENSITY) for name in found.layers}
     sizes = [array.size for array in space.magnitudes]
     density = sum(wanted[layer] * size for layer, size in zip(space.layers, sizes, strict=True)) / sum(sizes)
     given = _by_magnitude(space, density)

@@ -6,8 +6,8 @@ Ten epochs of SGD (0.01, momentum 0.9, batches of 128), one round of pruning, re
 from collections.abc import Sequence
 from pathlib import Path
 
+from deep_compress.charts import plot_bars, plot_curves
 from deep_compress.studies.axes import Point, point_of
-from deep_compress.studies.plots import plot_bars, plot_curves
 from deep_compress.studies.results import markdown_table
 from deep_compress.studies.study import PLAIN, Study, report_of, write_text
 from deep_compress.studies.sweep import Outcome
@@ -17,6 +17,7 @@ __all__ = ["STUDY"]
 _SPARSITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 _CRITERIA = ("l1", "random")
 _RETRAIN_EPOCHS = 5
+"""Half of those of dense training."""
 
 
 def _points() -> tuple[Point, ...]:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from compress.errors import UsageError
-from compress.recipe.recipe import Recipe, load_recipe
+from compress.recipe.recipe import ContradictionError, Recipe, load_recipe
 
 __all__ = ["Point", "change_points", "choose_points", "load_axes", "point_of", "points_of"]
 
 _MAX_POINTS = 10_000
+"""Weeks of work: more is an axis too many, by mistake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +70,10 @@ def points_of(axes: Mapping[str, Any]) -> tuple[Point, ...]:
         for value in values if isinstance(values, list) else [values]:
             try:
                 Recipe.of({name: value})
+            except ContradictionError:
+                pass  # of one field alone this says nothing: the others may go with it
             except UsageError as error:
-                if not _is_of_several_fields(error):
-                    errors.append(str(error))
+                errors.append(str(error))
     count = 1
     for axis in lists.values():
         count *= len(axis)
@@ -145,19 +145,13 @@ def change_points(points: Sequence[Point], fields: Mapping[str, Any]) -> tuple[P
 
     Examples
     --------
-    >>> [point.recipe.limit for point in change_points(points_of({"seed": [0, 1]}), {"limit": "6000"})]
+    >>> [point.recipe.examples.limit for point in change_points(points_of({"seed": [0, 1]}), {"limit": "6000"})]
     [6000, 6000]
     """
     axis = next((name for name in fields if any(name in point.axes for point in points)), None)
     if axis is not None:
         raise UsageError(f"set: found {axis}, which is an axis, allowed another field")
     return tuple(replace(point, recipe=Recipe.of({**point.recipe.flat(), **fields})) for point in points)
-
-
-def _is_of_several_fields(error: UsageError) -> bool:
-    """Whether fields do not go together; of one field alone this says nothing, for the others may go with it."""
-    cause = error.__cause__
-    return isinstance(cause, ValidationError) and not cause.errors(include_url=False)[0]["loc"]
 
 
 def _text(value: Any) -> str:

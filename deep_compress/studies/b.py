@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from deep_compress.charts import plot_curves
 from deep_compress.studies.axes import Point, point_of
-from deep_compress.studies.plots import plot_curves
 from deep_compress.studies.results import markdown_table
 from deep_compress.studies.study import PLAIN, Study, report_of, write_text
 from deep_compress.studies.sweep import Outcome
@@ -23,8 +23,13 @@ __all__ = ["STUDY"]
 
 _SPARSITIES = {"lenet-5(pool=average)": (0.0, 0.5, 0.9, 0.99), "lenet-5(c3=lecun,pool=average)": (0.0, 0.9)}
 _EPOCHS = 60
+"""Of retraining: the curves are shown over as many."""
+
 _PAUSE = 5
+"""Epochs of dense training; after as many of retraining the accuracy is read, and torch's own pruning compared."""
+
 _TIMED = 5
+"""Timed runs of which the median is taken, after one to warm up."""
 
 
 def _points() -> tuple[Point, ...]:
@@ -111,39 +116,39 @@ def _through_torch(outcome: Outcome) -> str:
     from compress.datasets import DATASETS, normalise
     from compress.networks import describe
     from compress.networks.module import build_module
+    from compress.networks.weights import load_weights_
     from compress.training.batches import Batches
     from compress.training.checkpoint import read_weights
     from compress.training.epochs import evaluate, fit
-    from compress.training.weights import load_weights_
 
     recipe = outcome.point.recipe
     network = describe(recipe.network)
     module = build_module(network)
-    load_weights_(module, read_weights(outcome.directory / "dense.safetensors"))
+    load_weights_(module, read_weights(outcome.directory / "dense.safetensors"), network.parameters())
     layers: list[tuple[Any, str]] = [(part, "weight") for part in module if hasattr(part, "weight")]
     absent = sum(int(np.count_nonzero(~mask)) for mask in network.fixed_masks().values())
     total = sum(layer.weight.numel() for layer, _ in layers)
-    amount = absent + round((total - absent) * recipe.sparsity)
+    amount = absent + round((total - absent) * recipe.pruning.sparsity)
     prune.global_unstructured(layers, pruning_method=prune.L1Unstructured, amount=amount)
     data = DATASETS[recipe.data](None)
     generator = torch.Generator().manual_seed(recipe.seed)
-    order = torch.randperm(len(data.train), generator=generator)[: recipe.limit or len(data.train)].numpy()
+    order = torch.randperm(len(data.train), generator=generator)[: recipe.examples.limit or len(data.train)].numpy()
 
     def batches(chosen: Any, shuffled: "torch.Generator | None") -> Batches:
         images = torch.from_numpy(normalise(data, data.train.images[chosen], network.input_shape))
-        return Batches(images, torch.from_numpy(data.train.labels[chosen]), recipe.batch_size, shuffled)
+        return Batches(images, torch.from_numpy(data.train.labels[chosen]), recipe.examples.batch_size, shuffled)
 
     fit(
         module,
-        batches(order[recipe.held_out :], generator),
+        batches(order[recipe.examples.held_out :], generator),
         stage="torch",
         epochs=_PAUSE,
         optimiser=lambda parameters: torch.optim.SGD(
-            parameters, lr=recipe.retrain_learning_rate, momentum=recipe.momentum
+            parameters, lr=recipe.pruning.retrain_learning_rate, momentum=recipe.training.momentum
         ),
     )
-    _, accuracy = evaluate(module, batches(order[: recipe.held_out], None))
-    return f"{accuracy / 100 * recipe.held_out:.0f}"
+    _, accuracy = evaluate(module, batches(order[: recipe.examples.held_out], None))
+    return f"{accuracy / 100 * recipe.examples.held_out:.0f}"
 
 
 STUDY = Study(

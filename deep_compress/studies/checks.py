@@ -31,7 +31,7 @@ def check_points(points: Sequence[Point], data_dirs: Mapping[str, Path], device:
     CompressError
         The same, where data is at fault.
     """
-    from compress.training.weights import choose_device
+    from compress.networks.weights import choose_device
 
     errors: list[CompressError] = []
     try:
@@ -48,7 +48,7 @@ def check_points(points: Sequence[Point], data_dirs: Mapping[str, Path], device:
 
 def _data_errors(data: str, recipes: Sequence[Recipe], directory: Path | None) -> list[CompressError]:
     from compress.networks.resolve import resolve
-    from compress.training.weights import coded_parameters
+    from compress.networks.weights import coded_parameters
 
     try:
         dataset = load_dataset(data, directory)
@@ -70,8 +70,9 @@ def _data_errors(data: str, recipes: Sequence[Recipe], directory: Path | None) -
                 coded[recipe.network] = coded_parameters(module, network.graph(module))
             count_examples(recipe, dataset)
             if coded[recipe.network]:
-                for field in ("bits", "layer_sparsity", "quality"):
-                    known_layers(field.replace("_", "-"), getattr(recipe, field), coded[recipe.network])
+                known_layers("bits", recipe.sharing.bits, coded[recipe.network])
+                known_layers("layer-sparsity", recipe.pruning.layer_sparsity, coded[recipe.network])
+                known_layers("quality", recipe.pruning.quality, coded[recipe.network])
         except CompressError as error:
             errors.append(error)
     return errors

@@ -8,8 +8,8 @@ with twenty epochs each.
 from collections.abc import Sequence
 from pathlib import Path
 
+from deep_compress.charts import plot_bars
 from deep_compress.studies.axes import Point, point_of
-from deep_compress.studies.plots import plot_bars
 from deep_compress.studies.results import markdown_table
 from deep_compress.studies.study import PLAIN, Study, report_of, write_text
 from deep_compress.studies.sweep import Outcome

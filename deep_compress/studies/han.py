@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deep_compress.charts import plot_bars
 from deep_compress.jobs.run_report import RunReport
 from deep_compress.studies.axes import Point, point_of
-from deep_compress.studies.plots import plot_bars
 from deep_compress.studies.results import markdown_table, mean_and_spread
 from deep_compress.studies.study import Study, report_of, write_text
 from deep_compress.studies.sweep import Outcome

@@ -11,7 +11,8 @@ from deep_compress.studies.axes import Point
 __all__ = ["TRIES", "Execute", "RunAll", "Settings"]
 
 TRIES = 3
-"""How often a point is started whose process ends without a word, before it counts as failed."""
+"""How often a point is started whose process ends without a word, before it counts as failed: one killed for memory
+often ends well when it comes again alone, and one that always dies should not hold up the sweep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

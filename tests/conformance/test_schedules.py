@@ -40,7 +40,7 @@ def test_steps_by_hand() -> None:
 )
 def test_begin_end_and_frequency_give_epochs_and_sparsities(schedule: str, expected: dict[int, float]) -> None:
     fields = {"schedule": schedule, "sparsity": 0.8, "prune_begin": 2, "prune_end": 8, "prune_frequency": 2}
-    cuts = Recipe.of(fields).cut_epochs()
+    cuts = Recipe.of(fields).pruning.cut_epochs()
     reached = SCHEDULES[schedule](0.8, len(cuts))
     assert {epoch: round(sparsity, 4) for epoch, sparsity in zip(cuts, reached, strict=True)} == expected
 

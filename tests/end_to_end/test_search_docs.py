@@ -11,7 +11,7 @@ import typer
 from compress.sizes import parse_size
 from deep_compress.commands import search
 from deep_compress.commands.main import COMPRESS
-from deep_compress.search.search import Goal
+from deep_compress.search.goal import Goal
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text("utf-8")
 COMMANDS = re.findall(r"^    (compress .*?)(?: +#.*)?$", TEXT, flags=re.MULTILINE)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from compress.errors import WeightsError
+from compress.networks.weights import check_weights
 from compress.training.checkpoint import dump_weights, read_weights
-from compress.training.weights import check_weights
 
 
 def test_weights_come_back(tmp_path: Path) -> None:

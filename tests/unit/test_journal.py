@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import UsageError
-from deep_compress.studies.journal import Journal
+from deep_compress.search.journal import Journal
 
 HEAD = {"format": 1, "recipe": {"seed": 0, "epochs": 3}}
 

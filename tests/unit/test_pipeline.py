@@ -7,15 +7,18 @@ from torch import nn
 
 from compress.errors import UnsupportedError, WeightsError
 from compress.front_ends.compression import Compression
-from compress.front_ends.module import compress_network
+from compress.front_ends.module import compress_network, train_
 from compress.graph import graph_of_zoo
 from compress.networks import NETWORKS
 from compress.networks.module import build_module
+from compress.networks.traced import trace
+from compress.networks.weights import check_weights, load_weights_, weights_of
+from compress.observer import Silent
 from compress.prune import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor, DenseTensor
 from compress.training.batches import Batches
-from compress.training.weights import check_weights, load_weights_, weights_of
+from compress.training.trainer import Trainer
 
 QUICK = {
     "epochs": 1,
@@ -94,6 +97,16 @@ def test_the_stages_and_their_epochs_are_recorded() -> None:
     assert [record.stage for record in result.history] == ["train", "prune 1", "retrain", "tune"]
 
 
+def test_dense_training_alone_is_the_first_stage() -> None:
+    recipe = Recipe.of(QUICK)
+    trainer = Trainer(recipe, batches(), batches(), Silent())
+    traced = train_(trace(lenet(), graph_of_zoo("lenet-5")), trainer)
+    whole = compress()
+    assert trainer.history == [record for record in whole.history if record.stage == "train"]
+    assert traced.weights().keys() == whole.dense.keys()
+    assert all(array.tobytes() == whole.dense[name].tobytes() for name, array in traced.weights().items())
+
+
 def test_without_rounds_the_dense_weights_are_the_ones_given() -> None:
     module = lenet()
     given = weights_of(module, graph_of_zoo("lenet-5"))
@@ -151,7 +164,27 @@ def test_a_checkpoint_of_another_network_is_refused() -> None:
 def test_weights_that_are_loaded_are_the_modules() -> None:
     module = lenet()
     weights = {name: array + 1 for name, array in weights_of(module, graph_of_zoo("lenet-5")).items()}
-    load_weights_(module, weights)
+    load_weights_(module, weights, graph_of_zoo("lenet-5").parameters)
     assert all(
         np.array_equal(array, weights[name]) for name, array in weights_of(module, graph_of_zoo("lenet-5")).items()
     )
+
+
+def test_weights_that_are_not_the_modules_are_refused_and_what_it_only_counts_stays() -> None:
+    module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    weights = {name: value.numpy() + 1 for name, value in module.state_dict().items() if value.is_floating_point()}
+    shapes = {name: array.shape for name, array in weights.items()}
+    module[1].num_batches_tracked += 7
+    load_weights_(module, weights, shapes)
+    assert all(np.array_equal(module.state_dict()[name].numpy(), array) for name, array in weights.items())
+    assert module[1].num_batches_tracked == 7
+    less = {name: array for name, array in weights.items() if name != "1.weight"}
+    more, more_shapes = weights | {"2.bias": weights["0.bias"]}, shapes | {"2.bias": (2,)}
+    known, held = ", ".join(shapes), ", ".join(module.state_dict())
+    for wrong, allowed, message in (
+        (less, shapes, f"weights: found no 1.weight, allowed a checkpoint of this network: {known}"),
+        (more, more_shapes, f"weights: found 2.bias, allowed only what the module has: {held}"),
+    ):
+        with pytest.raises(WeightsError) as caught:
+            load_weights_(module, wrong, allowed)
+        assert str(caught.value) == message

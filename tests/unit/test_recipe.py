@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compress.errors import UsageError
-from compress.recipe.recipe import Recipe, known_name, load_recipe, parse_bits
+from compress.recipe.recipe import FIELDS, ContradictionError, Recipe, known_name, load_recipe, parse_bits
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,36 @@ def test_a_recipe_comes_back_from_its_yaml(tmp_path: Path) -> None:
 
 
 def test_the_epochs_of_the_cuts() -> None:
-    assert Recipe().cut_epochs() == (0, 1, 2, 3)
-    assert Recipe(round_epochs=20, rounds=3).cut_epochs() == (0, 20, 40)
-    assert Recipe(prune_begin=2, prune_frequency=5, rounds=3).cut_epochs() == (2, 7, 12)
-    assert Recipe(prune_begin=2, prune_end=8, prune_frequency=3).cut_epochs() == (2, 5, 8)
-    assert Recipe(prune_end=9).cut_epochs() == (0, 3, 6, 9)
-    assert Recipe(schedule="one-shot", prune_begin=3, prune_end=9, prune_frequency=1, rounds=1).cut_epochs() == (3,)
-    assert Recipe(sparsity=0, prune_begin=3).cut_epochs() == ()
+    assert Recipe().pruning.cut_epochs() == (0, 1, 2, 3)
+    assert Recipe(round_epochs=20, rounds=3).pruning.cut_epochs() == (0, 20, 40)
+    assert Recipe(prune_begin=2, prune_frequency=5, rounds=3).pruning.cut_epochs() == (2, 7, 12)
+    assert Recipe(prune_begin=2, prune_end=8, prune_frequency=3).pruning.cut_epochs() == (2, 5, 8)
+    assert Recipe(prune_end=9).pruning.cut_epochs() == (0, 3, 6, 9)
+    assert Recipe(
+        schedule="one-shot", prune_begin=3, prune_end=9, prune_frequency=1, rounds=1
+    ).pruning.cut_epochs() == (3,)
+    assert Recipe(sparsity=0, prune_begin=3).pruning.cut_epochs() == ()
+
+
+def test_groups_are_read_and_never_given() -> None:
+    recipe = Recipe(epochs=3, sparsity=0.5, bits=4)
+    assert (recipe.training.epochs, recipe.pruning.sparsity, recipe.sharing.bits) == (3, 0.5, {"default": 4})
+    assert list(recipe.flat()) == list(FIELDS)
+    assert repr(recipe).startswith("Recipe(network='lenet-5', data='mnist', seed=0, held_out=5000, ")
+    with pytest.raises(UsageError) as caught:
+        Recipe.of({"training": {"epochs": 3}})
+    assert str(caught.value).startswith("recipe: found 'training', allowed network, data, seed, held_out, ")
+    with pytest.raises(ValueError, match="recipe: found the group merging, allowed its fields: merge_layer, merge_neu"):
+        Recipe(merging=recipe.merging)
+
+
+def test_what_is_wrong_by_itself_is_told_before_what_does_not_go_together() -> None:
+    with pytest.raises(ContradictionError) as caught:
+        Recipe.of({"merge_layer": "f6"})
+    assert str(caught.value) == "merge-neurons: found 0 with merge-layer f6, allowed both or neither"
+    with pytest.raises(UsageError) as other:
+        Recipe.of({"merge_layer": "f6", "sparsity": 2})
+    assert str(other.value) == "sparsity: found 2, allowed a number at least 0 and below 1"
 
 
 def test_a_recipe_is_plain_json_and_frozen() -> None:
@@ -80,7 +103,7 @@ def test_a_recipe_is_plain_json_and_frozen() -> None:
     assert json.loads(json.dumps(recipe.flat()))["bits"] == 5
     assert recipe.changed() == {}
     with pytest.raises(ValueError, match="frozen"):
-        recipe.sparsity = 0.5
+        recipe.pruning.sparsity = 0.5
 
 
 @pytest.mark.parametrize(
@@ -127,10 +150,10 @@ def test_known_name_without_a_near_one() -> None:
 
 def test_a_network_may_have_learning_rates_of_its_own() -> None:
     caffe = Recipe.of({"network": "lenet-5-caffe", "seed": 1})
-    assert (caffe.learning_rate, caffe.retrain_learning_rate) == (0.05, 0.02)
+    assert (caffe.training.learning_rate, caffe.pruning.retrain_learning_rate) == (0.05, 0.02)
     assert caffe == Recipe.of(caffe.flat()) == Recipe.of(caffe.changed())
     assert "learning_rate" not in caffe.changed()
     given = Recipe.of({"network": "lenet-5-caffe", "learning_rate": 0.1})
-    assert given.learning_rate == 0.1
+    assert given.training.learning_rate == 0.1
     assert given.changed()["learning_rate"] == 0.1
-    assert Recipe(network="lenet-5(pool=average)").learning_rate == Recipe().learning_rate
+    assert Recipe(network="lenet-5(pool=average)").training.learning_rate == Recipe().training.learning_rate

@@ -7,10 +7,12 @@ import pytest
 
 from compress.errors import CompressError, UsageError
 from compress.recipe.recipe import Recipe
-from deep_compress.search import search as searching
-from deep_compress.search.search import Goal, Trial, choose, front, provisional, searchable
-from deep_compress.search.sensitivity import LayerScan, Scan
+from deep_compress.search import finalists as finalising
+from deep_compress.search.finalists import choose
+from deep_compress.search.goal import Goal, Trial, front, provisional
+from deep_compress.search.scan import LayerScan, Scan
 from deep_compress.search.space import Space, fields_of, propose, scaled, space_of
+from deep_compress.search.trials import searchable
 
 GENERATOR = np.random.default_rng(0)
 WEIGHTS = {
@@ -76,7 +78,7 @@ def test_settings_at_their_middle_are_those_that_magnitude_gives() -> None:
     assert 1 - denser["layer_sparsity"]["a"] == pytest.approx(
         min(2 * (1 - fields["layer_sparsity"]["a"]), 0.9), abs=1e-4
     )
-    assert Recipe.of(fields).sparsity == pytest.approx(
+    assert Recipe.of(fields).pruning.sparsity == pytest.approx(
         (200 * fields["layer_sparsity"]["a"] + 800 * fields["layer_sparsity"]["b"]) / 1000, abs=1e-5
     )
 
@@ -86,7 +88,7 @@ def test_the_scan_bounds_what_is_tried() -> None:
     assert SPACE.fewest == {"a": 3, "b": 2}
     for settings in SPACE.starts:
         assert settings["bits a"] >= 3
-        assert Recipe.of(fields_of(SPACE, settings)).scope == "per-layer"
+        assert Recipe.of(fields_of(SPACE, settings)).pruning.scope == "per-layer"
     assert scaled(SPACE.starts[0], 0.5)["density"] == SPACE.starts[0]["density"] / 2
     assert scaled(SPACE.starts[0], 1e-9)["density"] == 0.003
 
@@ -151,7 +153,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         ran.append(size)
         return Trial(settings=settings, fields=fields_of(space, settings), file_bytes=size, percent=99 - 2000 / size)
 
-    monkeypatch.setattr(searching, "_compress", compress)
+    monkeypatch.setattr(finalising, "compress_with", compress)
     return ran
 
 

@@ -14,8 +14,8 @@ from compress.errors import CompressError, UnsupportedError, UsageError
 from compress.recipe.recipe import Recipe
 from compress.training.checkpoint import read_weights
 from deep_compress.jobs.prepare import prepare, train_dense
+from deep_compress.search.goal import Goal
 from deep_compress.search.run import SearchResult, run_search
-from deep_compress.search.search import Goal
 
 RECIPE = Recipe.of({**small_data.FIELDS, "epochs": 12})
 NAMES = [
@@ -72,8 +72,8 @@ def test_a_search_keeps_what_it_found(found: SearchResult) -> None:
     percents = [entry["held_out_percent"] for entry in found.summary["front"]]
     assert sizes == sorted(sizes)
     assert percents == sorted(percents)
-    assert found.recipe.layer_sparsity == {name: v["sparsity"] for name, v in chosen["layers"].items()}
-    assert found.recipe.bits == {name: v["bits"] for name, v in chosen["layers"].items()}
+    assert found.recipe.pruning.layer_sparsity == {name: v["sparsity"] for name, v in chosen["layers"].items()}
+    assert found.recipe.sharing.bits == {name: v["bits"] for name, v in chosen["layers"].items()}
     with (place / "trials.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["compression"] for row in rows] == ["short"] * 14 + ["full"] * len(found.summary["finalists"])

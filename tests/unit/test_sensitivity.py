@@ -14,7 +14,8 @@ from compress.errors import CompressError, UsageError
 from compress.recipe.recipe import Recipe
 from compress.training.epochs import evaluate
 from deep_compress.jobs.prepare import Prepared, prepare, train_dense
-from deep_compress.search.sensitivity import LayerScan, run_sensitivity, scan
+from deep_compress.search.scan import LayerScan, scan
+from deep_compress.search.sensitivity import run_sensitivity
 
 RECIPE = Recipe.of(small_data.FIELDS)
 

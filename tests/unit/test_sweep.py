@@ -9,7 +9,7 @@ from sweep_stand_ins import MARK, execute, execute_killed_once
 
 from compress.errors import UsageError
 from compress.recipe.recipe import Recipe
-from deep_compress.search.front import front_of
+from deep_compress.front import front_of
 from deep_compress.studies import STUDIES, Settings, load_axes, points_of
 from deep_compress.studies.results import write_results
 from deep_compress.studies.sweep import run_point, sweep
@@ -44,7 +44,7 @@ def test_points_are_every_combination_the_last_axis_fastest() -> None:
         "sparsity=0.5,bits=3,seed=0", "sparsity=0.5,bits=3,seed=1", "sparsity=0.5,bits=5,seed=0",
     ]  # fmt: skip
     assert len({point.name for point in points}) == len(points) == 8
-    assert all(point.recipe.epochs == 3 for point in points)
+    assert all(point.recipe.training.epochs == 3 for point in points)
     assert [point.recipe for point in points_of({})] == [Recipe()]
 
 
@@ -79,7 +79,7 @@ def test_axes_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "axes.yaml"
     path.write_text("sparsity: [0.5, 0.9]\nbits: 4\n", "utf-8")
     assert [point.name for point in load_axes(path)] == ["sparsity=0.5", "sparsity=0.9"]
-    assert all(point.recipe.bits == {"default": 4} for point in load_axes(path))
+    assert all(point.recipe.sharing.bits == {"default": 4} for point in load_axes(path))
 
 
 @pytest.mark.parametrize("name", list(STUDIES))

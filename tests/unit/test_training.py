@@ -1,5 +1,8 @@
 """The training loops: what an epoch passes over, what masks and shared centroids keep true, what diverging raises."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from torch import nn
 from compress.errors import CompressError, UsageError
 from compress.training.batches import Batches
 from compress.training.constraints import Masks, SharedWeights
-from compress.training.epochs import evaluate, fit
+from compress.training.epochs import evaluate, fit, gradients, gram
 from compress.training.optimisers import learning_rate_factor
 
 
@@ -145,7 +148,9 @@ def test_a_fit_lowers_the_loss_and_records_every_epoch() -> None:
     records = fit(module, batches, stage="s", epochs=6, optimiser=sgd, rate=factor, held_out=Batches(*examples(), 40))
     assert [(record.stage, record.epoch) for record in records] == [("s", epoch) for epoch in range(1, 7)]
     assert records[-1].loss < 0.6 * records[0].loss
-    assert (records[-1].held_out_loss, records[-1].held_out_accuracy) == evaluate(module, Batches(*examples(), 7))
+    measured = records[-1].held_out_loss, records[-1].held_out_accuracy
+    assert measured == evaluate(module, Batches(*examples(), 40))
+    assert measured == pytest.approx(evaluate(module, Batches(*examples(), 7)))  # sums in another order
 
 
 def test_no_epochs_change_nothing() -> None:
@@ -183,3 +188,23 @@ def test_an_evaluation_without_examples_is_raised() -> None:
     with pytest.raises(CompressError) as caught:
         evaluate(network(), [])
     assert str(caught.value) == "evaluation: found no examples, allowed at least one"
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        evaluate,
+        lambda module, batches: gradients(module, batches, 5),
+        lambda module, batches: gram(module, "1", batches),
+    ],
+    ids=["evaluate", "gradients", "gram"],
+)
+def test_every_part_is_back_in_its_mode_when_measuring_fails(measure: Callable[[nn.Module, object], object]) -> None:
+    module = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)).train()
+    module[1].eval()
+    inputs, labels = examples()
+    for batches in ([(inputs, labels)], [(inputs[:, :5], labels)]):
+        with nullcontext() if batches[0][0].shape[1] == 6 else pytest.raises(RuntimeError):
+            measure(module, batches)
+        assert [part.training for part in module] == [True, False, True]
+        assert module.training

@@ -12,6 +12,7 @@ from compress.files import write_whole
 __all__ = ["Journal"]
 
 _MAX_BYTES = 1 << 28
+"""A record is a few kilobytes: room for far more trials than anyone runs."""
 
 
 class Journal:

@@ -75,11 +75,34 @@ def check_weights(
             raise WeightsError(f"{source}: found {name}, allowed only what this network has: {known}")
 
 
-def load_weights_(module: "nn.Module", weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Write weights (float32, by parameter name) into a module."""
+def load_weights_(
+    module: "nn.Module", weights: Mapping[str, NDArray[np.float32]], parameters: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Write weights into a module; what it has beside its graph's parameters acts on no output, and stays as it is.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    weights : mapping of str to float32
+        Exactly the parameters of the module's graph.
+    parameters : mapping of str to tuple of int
+        Of that graph: name → shape.
+
+    Raises
+    ------
+    WeightsError
+        The weights are not those of the graph, or the module has no such parameter.
+    """
     import torch
 
-    module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()}, strict=False)
+    check_weights(weights, parameters, "weights")
+    # Not strict: a module may count batches, or hold layers that its graph does not reach. What is too much is refused.
+    found = module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()}, False)
+    if found.unexpected_keys:
+        raise WeightsError(
+            f"weights: found {found.unexpected_keys[0]}, allowed only what the module has: "
+            f"{', '.join(module.state_dict())}"
+        )
 
 
 def coded_parameters(module: "nn.Module", graph: Graph) -> tuple[str, ...]:
