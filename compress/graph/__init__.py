@@ -1,6 +1,6 @@
 """The network's graph without its weights, and where it comes from: the zoo, a torch module, an ONNX model."""
 
-from compress.graph.files import LARGEST_MESSAGE, serialise
+from compress.graph.files import LARGEST_MESSAGE, move_in_, serialise
 from compress.graph.graph import Graph, graph_of_model, hollow_out_, mark_constants_
 from compress.graph.module import graph_of_module
 from compress.graph.walk import all_graphs, all_tensors, nested_graphs, subgraphs_of
@@ -18,6 +18,7 @@ __all__ = [
     "graph_of_zoo",
     "hollow_out_",
     "mark_constants_",
+    "move_in_",
     "nested_graphs",
     "serialise",
     "subgraphs_of",

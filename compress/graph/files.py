@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["LARGEST_MESSAGE", "serialise"]
+__all__ = ["LARGEST_MESSAGE", "move_in_", "serialise"]
 
 LARGEST_MESSAGE = (1 << 31) - (1 << 24)
 """Bytes of data from which on a model's tensors go to a file of their own: protobuf takes 2 GiB, all else included."""
@@ -46,6 +46,16 @@ def serialise(model: "onnx.ModelProto", stem: str, *, largest: int | None = None
         chunks += [data, bytes(padding)]
         size += len(data) + padding
     return {".onnx": model.SerializeToString(deterministic=True), ".onnx.data": b"".join(chunks)}
+
+
+def move_in_(tensor: "onnx.TensorProto", data: bytes) -> None:
+    """Put what a tensor has in `stem`.onnx.data, as `serialise` wrote it, into the tensor; others stay as they are."""
+    about = {entry.key: entry.value for entry in tensor.external_data}
+    if about:
+        offset = int(about["offset"])
+        tensor.raw_data = data[offset : offset + int(about["length"])]
+        del tensor.external_data[:]
+        tensor.ClearField("data_location")
 
 
 def _refer_(tensor: "onnx.TensorProto", location: str, offset: int, length: int) -> None:

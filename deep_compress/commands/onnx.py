@@ -10,7 +10,7 @@ import typer
 from compress.rounding.methods import ROUNDINGS
 from compress.sizes import parse_size
 from deep_compress.commands.common import Json, Quiet, table_console
-from deep_compress.jobs.back_ends import BACK_ENDS
+from deep_compress.jobs.back_ends import BACK_ENDS, back_end_of
 
 if TYPE_CHECKING:
     from compress.rounding.report import OnnxReport
@@ -99,7 +99,7 @@ def onnx(
         options["functions"] = False
     if max_load_memory is not None:
         options["max_load_memory"] = max_load_memory
-    if not short_names:
+    if not short_names and "names" in BACK_ENDS[back_end_of(out, target)[0]].options:
         options["names"] = "keep"
     with Reporter(quiet=quiet) as watching:
         report = job.compress_onnx(

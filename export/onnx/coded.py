@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from compress.elements import ELEMENTS
+from compress.graph import move_in_
 from compress.representation import CompressedModel
 from export.artifact import Artifact
 from export.onnx.checked import checked_files
@@ -88,7 +89,7 @@ def _write(
         remarks=remarks_on(plan, shorter_by, sum(map(len, files.values()))),
         forced=plan.forced,
         max_load_memory=plan.max_load_memory,
-        decoder=partial(_decoder_alone, files[".onnx"], wanted, decoder_nodes),
+        decoder=partial(_decoder_alone, files, wanted, decoder_nodes),
     )
 
 
@@ -97,12 +98,13 @@ def plan_of_model(model: CompressedModel, *, functions: bool = True, max_load_me
     return plan_of(model.coded, huffman=True, functions=functions, max_load_memory=max_load_memory)
 
 
-def _decoder_alone(content: bytes, elements: Mapping[str, str], nodes: int) -> bytes:
+def _decoder_alone(files: Mapping[str, bytes], elements: Mapping[str, str], nodes: int) -> bytes:
     """The decoder of a written file, its first nodes, as a model of its own.
 
     Parameters
     ----------
-    content : bytes
+    files : mapping of str to bytes
+        `.onnx`, and the external data that it refers to.
     elements : mapping of str to str
         Name of every tensor to give out → its element type. bfloat16 is given out as float32, four-bit integers as
         bytes: types that NumPy knows.
@@ -110,12 +112,14 @@ def _decoder_alone(content: bytes, elements: Mapping[str, str], nodes: int) -> b
     """
     import onnx
 
-    model = onnx.load_model_from_string(content)
+    model = onnx.load_model_from_string(files[".onnx"])
     decoder = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     decoder.graph.name = "decoder"
     decoder.graph.node.extend(model.graph.node[:nodes])
     used = {name for node in decoder.graph.node for name in node.input}
     decoder.graph.initializer.extend(item for item in model.graph.initializer if item.name in used)
+    for tensor in decoder.graph.initializer:
+        move_in_(tensor, files.get(".onnx.data", b""))
     for number, (name, element) in enumerate(elements.items()):
         kind = ELEMENTS[_PLAIN.get(element, element)].onnx
         decoder.graph.node.append(onnx.helper.make_node("Cast", [name], [f"tensor {number}"], to=kind))
