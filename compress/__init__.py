@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from compress.graph import Graph, graph_of_model, graph_of_module, graph_of_zoo
     from compress.packed.container import dumps, load, loads, save
     from compress.recipe.recipe import Recipe
-    from compress.representation import Codebook, CodedTensor, CompressedModel, CsrCodes, DenseTensor, Grid
+    from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor, Grid
     from compress.rounding.settings import PostTraining
+    from compress.sparse import CsrCodes, csr_of
 
 __all__ = [
     "Codebook",
@@ -32,6 +33,7 @@ __all__ = [
     "PostTraining",
     "Recipe",
     "compress_network",
+    "csr_of",
     "dumps",
     "graph_of_model",
     "graph_of_module",
@@ -47,7 +49,7 @@ _HOMES = {
     "CompressedModel": "representation",
     "CodedTensor": "representation",
     "Compression": "front_ends.compression",
-    "CsrCodes": "representation",
+    "CsrCodes": "sparse",
     "DenseTensor": "representation",
     "Graph": "graph",
     "Grid": "representation",
@@ -60,6 +62,7 @@ _HOMES = {
     "graph_of_zoo": "graph",
     "load": "packed.container",
     "loads": "packed.container",
+    "csr_of": "sparse",
     "post_training": "front_ends.post_training",
     "save": "packed.container",
 }

@@ -10,10 +10,10 @@ import numpy as np
 from compress.errors import UsageError
 from compress.front_ends.onnx_file import compress_onnx_file
 from compress.graph import graph_of_module
+from compress.networks.weights import weights_of
 from compress.observer import Observer, Silent
 from compress.onnx_file.read import OnnxFile
 from compress.rounding.settings import PostTraining
-from compress.networks.weights import weights_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

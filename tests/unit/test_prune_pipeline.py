@@ -15,7 +15,8 @@ from compress.networks.module import build_module
 from compress.observer import Observer, Silent
 from compress.prune import CRITERIA, SCHEDULES, count_kept
 from compress.recipe.recipe import Recipe
-from compress.representation import CodedTensor, csr_of, matrix_shape
+from compress.representation import CodedTensor
+from compress.sparse import csr_of, matrix_shape
 from compress.training.batches import Batches
 
 QUICK = {"rounds": 3, "round_epochs": 1, "retrain_epochs": 1, "tune_epochs": 1, "retrain_learning_rate": 0.01}

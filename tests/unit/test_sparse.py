@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.sparse import csr_matrix
 
 from compress.packed.places import complement, gap_counts, gap_symbols, positions_of_gaps
-from compress.representation import CodedTensor, csr_of
+from compress.representation import CodedTensor
+from compress.sparse import csr_of
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12))
 position_sets = st.sets(st.integers(0, 300) | st.integers(0, 10**9), max_size=40).map(
