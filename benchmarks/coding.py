@@ -81,7 +81,8 @@ def _model() -> CompressedModel:
     from onnx import TensorProto, helper
 
     from compress.graph import Graph
-    from compress.representation import CodedTensor, matrix_shape
+    from compress.representation import CodedTensor
+    from compress.sparse import matrix_shape
 
     hollow = [TensorProto(name=name, dims=dims, data_type=TensorProto.FLOAT) for name, dims in _SHAPES.items()]
     skeleton = helper.make_model(helper.make_graph([], "large", [], [], hollow)).SerializeToString(deterministic=True)
