@@ -24,6 +24,7 @@ from bench.runtimes.c import aligned, bound, compile_c
 from benchmarks import keep
 from compress.graph import graph_of_zoo
 from compress.packed import container
+from deep_compress.jobs.run_report import RunReport
 from export.c import emit
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _load(path: Path) -> "onnx.ModelProto":
 def _accuracy(path: Path) -> float | None:
     """Test accuracy of the file in percent, where `compress run` has left its report beside it."""
     report = path.with_name("report.json")
-    return float(json.loads(report.read_text())["test"]["file"]["percent"]) if report.exists() else None
+    return RunReport.from_json(json.loads(report.read_text("utf-8"))).test.file.percent if report.exists() else None
 
 
 def _sparsity(model: "onnx.ModelProto") -> float:

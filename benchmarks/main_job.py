@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import keep
+from deep_compress.jobs.run_report import RunReport
 
 __all__ = ["main"]
 
@@ -27,7 +28,7 @@ def _run(seed: int, folder: Path, arguments: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-c", code, "run", "--seed", str(seed), "--out", str(out), "--quiet", *arguments]
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - start
-    report: dict[str, Any] = json.loads((out / "report.json").read_text("utf-8"))
+    report = RunReport.from_json(json.loads((out / "report.json").read_text("utf-8")))
     return {"seed": seed, "seconds": seconds, "report": report}
 
 
@@ -47,15 +48,15 @@ def _spread(values: list[float], digits: int) -> str:
 
 def _rows(runs: list[dict[str, Any]], help_seconds: float) -> list[tuple[str, str]]:
     reports = [run["report"] for run in runs]
-    streams = [report["coding"] for report in reports]
+    streams = [report.coding for report in reports]
     return [
-        ("dense test accuracy, %", _spread([report["test"]["dense"]["percent"] for report in reports], 2)),
-        ("test accuracy from the file, %", _spread([report["test"]["file"]["percent"] for report in reports], 2)),
-        ("model.dcz, bytes", _spread([report["file_bytes"] for report in reports], 0)),
-        ("model.onnx, bytes", _spread([report["files"]["model.onnx"] for report in reports], 0)),
-        ("ratio of model.dcz to dense float32", _spread([report["ratio"] for report in reports], 1)),
-        ("order-0 entropy of the streams, bytes", _spread([coding["entropy_bytes"] for coding in streams], 0)),
-        ("bytes spent on the streams, tables included", _spread([coding["coded_bytes"] for coding in streams], 0)),
+        ("dense test accuracy, %", _spread([report.test.dense.percent for report in reports], 2)),
+        ("test accuracy from the file, %", _spread([report.test.file.percent for report in reports], 2)),
+        ("model.dcz, bytes", _spread([report.file_bytes for report in reports], 0)),
+        ("model.onnx, bytes", _spread([report.files["model.onnx"] for report in reports], 0)),
+        ("ratio of model.dcz to dense float32", _spread([report.ratio for report in reports], 1)),
+        ("order-0 entropy of the streams, bytes", _spread([coding.entropy_bytes for coding in streams], 0)),
+        ("bytes spent on the streams, tables included", _spread([coding.coded_bytes for coding in streams], 0)),
         ("whole command, seconds", _spread([run["seconds"] for run in runs], 0)),
         ("compress --help, seconds (median of 7)", f"{help_seconds:.2f}"),
     ]
@@ -74,7 +75,7 @@ def main() -> None:
     print(f"| what | mean ± standard deviation of {options.seeds} seeds |\n| --- | --- |")
     for name, value in rows:
         print(f"| {name} | {value} |")
-    keep(options.json, table=dict(rows), runs=runs)
+    keep(options.json, table=dict(rows), runs=[{**run, "report": run["report"].to_json()} for run in runs])
 
 
 if __name__ == "__main__":

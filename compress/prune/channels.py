@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
 from compress.networks.module import evaluating
+from compress.output_error import worst_error
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["ChannelGroup", "channel_masks", "find_channels", "remove_channels_", "score_channels"]
-
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +199,7 @@ def remove_channels_(
             f"{type(module).__name__}: found outputs of shape {after.shape} without its pruned channels, "
             f"allowed {before.shape}"
         )
-    return float(np.abs(after - before).max() / max(float(np.abs(before).max()), _TINY))
+    return worst_error(before, after)
 
 
 def _trace(module: "nn.Module", example: "Tensor") -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import CompressError, UsageError, first_line
-from compress.rounding.output_error import OutputError
+from compress.output_error import OutputError
 
 __all__ = [
     "Probe",

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import first_line
-from compress.rounding.output_error import output_error
+from compress.output_error import output_error
 
 _SIZES = (64, 32, 128, 256, 224, 512, 16, 8, 640, 1)
 """For an open axis, one after the other until the model takes one: powers of two first, then what images have."""

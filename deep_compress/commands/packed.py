@@ -35,7 +35,7 @@ def inspect(file: PackedFile, as_json: Json = False) -> None:
     from compress.report.layers import layer_rows, rows_as_json
     from deep_compress import jobs
 
-    model = jobs.load_file(file)
+    model = container.load(file)
     account = container.account(jobs.read_file(file))
     if as_json:
         rows = rows_as_json(layer_rows(account))

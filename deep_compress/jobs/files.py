@@ -20,7 +20,6 @@ __all__ = [
     "Exported",
     "evaluate_file",
     "export_file",
-    "load_file",
     "load_model",
     "onnx_input_shape",
     "read_file",
@@ -37,21 +36,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CompressError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def load_file(path: Path) -> CompressedModel:
-    """Decode a packed file; a `CorruptFileError` that names it where it is none.
-
-    Raises
-    ------
-    CompressError
-        The file cannot be read, or breaks the format.
-    """
-    content = read_file(path)
-    try:
-        return container.loads(content)
-    except CorruptFileError as error:
-        raise CorruptFileError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +55,7 @@ def load_model(path: Path) -> CompressedModel:
         The file cannot be read, or is none of the two.
     """
     if path.suffix != ".onnx":
-        return load_file(path)
+        return container.load(path)
     from compress.front_ends.onnx_file import dense_model_of
     from compress.onnx_file.fold import fold
     from compress.onnx_file.read import OnnxFile, read_onnx
@@ -145,7 +129,7 @@ def evaluate_file(path: Path, data: str, data_dir: Path | None = None, observer:
         network = path
         if path.suffix == ".dcz":
             network = Path(folder) / f"{path.stem}.onnx"
-            write_artifact(TARGETS["onnx-dense"].write(load_file(path), stem=path.stem), network)
+            write_artifact(TARGETS["onnx-dense"].write(container.load(path), stem=path.stem), network)
         shape = onnx_input_shape(network, named=path)
         dataset = load_dataset(data, data_dir)
         inputs = normalise(dataset, dataset.test.images, shape)
@@ -189,8 +173,8 @@ def verify_file(path: Path) -> int:
     CompressError
         The first thing that is wrong.
     """
+    model = container.load(path)
     content = read_file(path)
-    model = load_file(path)
     if container.dumps(model) != content:
         raise CorruptFileError(f"{path}: packing its content again gives other bytes, allowed only what dumps writes")
     TARGETS["onnx-dense"].write(model)

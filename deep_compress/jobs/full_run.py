@@ -18,6 +18,7 @@ from compress.errors import CompressError
 from compress.files import staged_directory
 from compress.graph import Graph
 from compress.observer import Observer, Silent
+from compress.output_error import worst_error
 from compress.packed import container
 from compress.recipe.recipe import Recipe
 from compress.report.layers import coding_bytes, layer_rows
@@ -155,8 +156,7 @@ def _write_dense(stage: Path, graph: Graph, weights: Mapping[str, NDArray[np.flo
 
 
 def _agreement(path: Path, compression: "Compression", inputs: NDArray[np.float32]) -> float:
-    """Largest difference between the ONNX file in onnxruntime and the torch network, over the larger of 1 and the
-    largest output."""
+    """Largest difference of the ONNX file in onnxruntime from the torch network, of the largest output."""
     import onnxruntime
     import torch
 
@@ -165,7 +165,7 @@ def _agreement(path: Path, compression: "Compression", inputs: NDArray[np.float3
     module = compression.module.cpu().eval()
     with torch.no_grad():
         expected = module(torch.from_numpy(inputs)).numpy()
-    difference = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+    difference = worst_error(expected, found)
     if not difference <= _TOLERANCE:
         raise CompressError(f"{path.name}: differs from the torch network by {difference:.2g}, allowed {_TOLERANCE:g}")
     return difference

@@ -25,7 +25,7 @@ from compress.errors import CompressError
 from compress.files import write_whole
 from compress.observer import Observer, Silent
 from compress.onnx_file.fold import fold
-from deep_compress.jobs.files import load_file
+from compress.packed import container
 from deep_compress.jobs.full_run import RUNS
 from deep_compress.jobs.run_report import RunReport
 from export import TARGETS
@@ -111,7 +111,7 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     """
     files = _expand(paths, ("model.dcz", "model.onnx", "dense.onnx", "model.c"))
     packed = next((path for path in files if path.suffix == ".dcz"), None)
-    pruned: Mapping[str, NDArray[np.float32]] = load_file(packed).weights() if packed else {}
+    pruned: Mapping[str, NDArray[np.float32]] = container.load(packed).weights() if packed else {}
     beside = [files[0].with_name("dense.onnx"), *(path for path in files if path.suffix == ".onnx")]
     dense_file = next((path for path in beside if path.is_file()), None)
     dense: Mapping[str, NDArray[np.float32]] = _dense_weights(dense_file) if dense_file else pruned
@@ -259,7 +259,7 @@ def _loadable(files: Sequence[Path]) -> Iterator[tuple[BenchFile, ...]]:
             network = path
             if path.suffix == ".dcz":
                 network = Path(folder) / f"{number}.onnx"
-                network.write_bytes(TARGETS["onnx-dense"].dumps(load_file(path))[".onnx"])
+                network.write_bytes(TARGETS["onnx-dense"].dumps(container.load(path))[".onnx"])
             reference = path.with_name("model.onnx") if path.suffix == ".c" else None
             contestants.append(
                 BenchFile(_label(path, files), network, reference if reference and reference.is_file() else None)

@@ -13,8 +13,8 @@ from compress.front_ends.onnx_file import OnnxCompression, compress_onnx_file
 from compress.observer import Observer, Silent
 from compress.onnx_file.find import small_tensors
 from compress.onnx_file.read import OnnxFile, read_onnx
+from compress.output_error import OutputError, output_error
 from compress.representation import CodedTensor, CompressedModel
-from compress.rounding.output_error import OutputError, output_error
 from compress.rounding.probe import Probe, digests_of, random_feeds, read_feeds, run_file
 from compress.rounding.report import OnnxReport
 from compress.rounding.settings import PostTraining

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OutputError", "output_error"]
+__all__ = ["OutputError", "output_error", "worst_error"]
+
+_TINY = float(np.finfo(np.float32).tiny)
+"""Instead of the magnitude of an output that is zero throughout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +48,34 @@ def output_error(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray
     OutputError
         Infinite where shapes, names or the places of NaN and infinity differ.
     """
-    if wanted.keys() != found.keys():
+    if wanted.keys() != found.keys() or any(wanted[key].shape != found[key].shape for key in wanted):
         return _NONE_FITS
-    largest: dict[str, float] = {}
+    scales: dict[str, float] = {}
     for key, array in wanted.items():
         name = key.split("/", 1)[1]
-        finite = array[np.isfinite(array)].astype(np.float64)
-        largest[name] = max(largest.get(name, 0.0), float(np.abs(finite).max(initial=0.0)))
+        scales[name] = max(scales.get(name, _TINY), _largest(array))
     worst = mean = square = 0.0
     for key, array in wanted.items():
-        if array.shape != found[key].shape:
-            return _NONE_FITS
-        expected, actual = array.astype(np.float64), found[key].astype(np.float64)
-        finite = np.isfinite(expected)
-        if (finite != np.isfinite(actual)).any():
+        finite = np.isfinite(array)
+        if (finite != np.isfinite(found[key])).any():
             return _NONE_FITS
         if finite.any():
-            scale = max(largest[key.split("/", 1)[1]], float(np.finfo(np.float32).tiny))
-            differences = np.abs(actual[finite] - expected[finite]) / scale
+            scale = scales[key.split("/", 1)[1]]
+            differences = np.abs(found[key][finite].astype(np.float64) - array[finite].astype(np.float64)) / scale
             worst, mean = max(worst, float(differences.max())), max(mean, float(differences.mean()))
             square += float(np.mean(differences**2))
     feeds = len({key.split("/", 1)[0] for key in wanted})
     return OutputError(worst, mean, square / max(feeds, 1))
+
+
+def worst_error(wanted: NDArray[Any], found: NDArray[Any]) -> float:
+    """Largest difference of one output, as a fraction of its largest magnitude; infinite as in `output_error`.
+
+    >>> worst_error(np.array([1.0, -4.0]), np.array([1.0, -3.0]))
+    0.25
+    """
+    return output_error({"0/": wanted}, {"0/": found}).worst
+
+
+def _largest(array: NDArray[Any]) -> float:
+    return float(np.abs(array[np.isfinite(array)].astype(np.float64)).max(initial=0.0))
