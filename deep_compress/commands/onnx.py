@@ -9,8 +9,8 @@ import typer
 
 from compress.rounding.methods import ROUNDINGS
 from compress.sizes import parse_size
+from deep_compress.back_ends import BACK_ENDS, back_end_of
 from deep_compress.commands.common import Json, Quiet, table_console
-from deep_compress.jobs.back_ends import BACK_ENDS, back_end_of
 
 if TYPE_CHECKING:
     from compress.rounding.report import OnnxReport

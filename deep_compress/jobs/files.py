@@ -13,7 +13,7 @@ from compress.names import known_name
 from compress.observer import Observer, Silent
 from compress.packed import container
 from compress.representation import CompressedModel
-from deep_compress.jobs.back_ends import back_end_of, option_values
+from deep_compress.back_ends import back_end_of, option_values
 from export import TARGETS, Artifact
 
 __all__ = [

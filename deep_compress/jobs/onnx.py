@@ -18,7 +18,7 @@ from compress.representation import CodedTensor, CompressedModel
 from compress.rounding.probe import Probe, digests_of, random_feeds, read_feeds, run_file
 from compress.rounding.report import OnnxReport
 from compress.rounding.settings import PostTraining
-from deep_compress.jobs.back_ends import BACK_ENDS, back_end_of, option_values
+from deep_compress.back_ends import BACK_ENDS, back_end_of, option_values
 from deep_compress.jobs.files import write_artifact
 from export import TARGETS, Artifact
 from export.onnx.short_names import bytes_of_names

@@ -27,7 +27,7 @@ from compress.packed import container
 from compress.recipe.recipe import Recipe
 from compress.representation import CompressedModel
 from compress.rounding.settings import PostTraining
-from deep_compress.jobs.back_ends import BACK_ENDS
+from deep_compress.back_ends import BACK_ENDS
 from export import TARGETS
 
 LEVELS = onnxruntime.GraphOptimizationLevel
