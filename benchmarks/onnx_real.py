@@ -230,7 +230,7 @@ def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, An
         data, out = Path(folder) / "data.npz", Path(folder) / "out.onnx"
         np.savez(data, allow_pickle=False, **network.feeds())
         report = compress_onnx(path, out, PostTraining(bits=bits), calibration=data)
-        keep_names = {"names": "keep"}
+        keep_names = {"short_names": False}
         place = Path(folder) / "named.onnx"
         named = compress_onnx(path, place, PostTraining(bits=bits), options=keep_names, calibration=data)
         before, after = answers_of(path, network), answers_of(out, network)

@@ -66,8 +66,7 @@ class Target:
 
 
 _SHORT_NAMES = Option(
-    summary="names of inner values as they are, or the shortest there are: inputs and outputs keep theirs",
-    choices=coded.NAMES,
+    summary="give inner values the shortest names there are; inputs and outputs keep theirs", kind=bool
 )
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
@@ -100,7 +99,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
                     summary="memory that decoding may take at load (40MB); layers that go past it get fixed widths",
                     kind=int,
                 ),
-                "names": _SHORT_NAMES,
+                "short_names": _SHORT_NAMES,
             },
         ),
         "onnx-dense": Target(
@@ -113,7 +112,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             suffixes=(".onnx",),
             write=coded.write_fixed,
             coded=True,
-            options={"names": _SHORT_NAMES},
+            options={"short_names": _SHORT_NAMES},
         ),
         "safetensors": Target(
             summary="the dense weights alone, each in its element type: no smaller than the dense network",

@@ -99,8 +99,8 @@ def onnx(
         options["functions"] = False
     if max_load_memory is not None:
         options["max_load_memory"] = max_load_memory
-    if not short_names and "names" in BACK_ENDS[back_end_of(out, target)[0]].options:
-        options["names"] = "keep"
+    if not short_names and "short_names" in BACK_ENDS[back_end_of(out, target)[0]].options:
+        options["short_names"] = False
     with Reporter(quiet=quiet) as watching:
         report = job.compress_onnx(
             source, out, settings, target=target, options=options, calibration=calibration, observer=watching

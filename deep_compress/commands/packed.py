@@ -101,7 +101,7 @@ def export(
         bool | None,
         typer.Option(
             "--short-names/--keep-names",
-            help=TARGETS["onnx"].options["names"].summary,
+            help=TARGETS["onnx"].options["short_names"].summary,
             show_default="keep-names",
             rich_help_panel="Options of target onnx",
         ),
@@ -127,8 +127,7 @@ def export(
     """
     from deep_compress import jobs
 
-    names = None if short_names is None else "short" if short_names else "keep"
-    given = {"functions": functions, "max_load_memory": max_load_memory, "names": names}
+    given = {"functions": functions, "max_load_memory": max_load_memory, "short_names": short_names}
     given |= {"weights": weights, "unroll": unroll}
     options = {**parse_settings(settings), **{name: value for name, value in given.items() if value is not None}}
     exported = jobs.export_file(file, target, out, options)

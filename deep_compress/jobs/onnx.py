@@ -83,7 +83,7 @@ def compress_onnx(
         The file is unfit, cannot be written, or did not turn out as promised.
     """
     name, out = back_end_of(out, target)
-    defaults = {"names": "short"} if "names" in BACK_ENDS[name].options else {}
+    defaults = {"short_names": True} if "short_names" in BACK_ENDS[name].options else {}
     values = option_values(name, {**defaults, **options})
     _check_places(source, out)
     file = read_onnx(source)
@@ -98,7 +98,7 @@ def compress_onnx(
             feeds=feeds,
             folder=folder,
             calibrated=calibration is not None,
-            spared_bytes=bytes_of_names(file.model) if values.get("names") == "short" else 0,
+            spared_bytes=bytes_of_names(file.model) if values.get("short_names") else 0,
             observer=observer,
         )
         del file  # it keeps the message, and that its arena

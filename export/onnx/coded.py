@@ -12,10 +12,7 @@ from export.onnx.decoder import Plan, attach, plan_of
 from export.onnx.remarks import remarks_on
 from export.onnx.short_names import shorten_names
 
-__all__ = ["NAMES", "plan_of_model", "write", "write_fixed"]
-
-NAMES = ("keep", "short")
-"""Values of the option `names`."""
+__all__ = ["plan_of_model", "write", "write_fixed"]
 
 _PLAIN = {"bfloat16": "float32", "int4": "int8", "uint4": "uint8"}
 
@@ -26,7 +23,7 @@ def write(
     stem: str = "model",
     functions: bool = True,
     max_load_memory: int | None = None,
-    names: str = "keep",
+    short_names: bool = False,
 ) -> Artifact:
     """Serialise the network with a decoder of standard operators in front of it; the same model gives the same bytes.
 
@@ -41,8 +38,8 @@ def write(
     max_load_memory : int or None
         Bytes that the decoder's intermediates may take while a runtime folds them; None allows eight times the
         dense weights, and 16 MiB where that is less.
-    names : str
-        "keep", or "short": inner values get the shortest names there are, nodes none.
+    short_names : bool
+        Give inner values the shortest names there are, and nodes none; inputs and outputs keep theirs.
 
     Returns
     -------
@@ -54,19 +51,21 @@ def write(
     UnsupportedError
         The graph's operator set lacks the operators of the decoder, or the decoder cannot be put into the graph.
     """
-    return _write(model, stem, huffman=True, functions=functions, max_load_memory=max_load_memory, names=names)
+    return _write(
+        model, stem, huffman=True, functions=functions, max_load_memory=max_load_memory, short_names=short_names
+    )
 
 
-def write_fixed(model: CompressedModel, *, stem: str = "model", names: str = "keep") -> Artifact:
+def write_fixed(model: CompressedModel, *, stem: str = "model", short_names: bool = False) -> Artifact:
     """Serialise the network as `write` does, its codes and gaps of one width for every tensor.
 
     A runtime folds about thirty nodes at load, and the bound on memory does not arise: a weight takes about 13 bytes.
     """
-    return _write(model, stem, huffman=False, functions=False, max_load_memory=None, names=names)
+    return _write(model, stem, huffman=False, functions=False, max_load_memory=None, short_names=short_names)
 
 
 def _write(
-    model: CompressedModel, stem: str, *, huffman: bool, functions: bool, max_load_memory: int | None, names: str
+    model: CompressedModel, stem: str, *, huffman: bool, functions: bool, max_load_memory: int | None, short_names: bool
 ) -> Artifact:
     dense = {tensor.name: tensor.array for tensor in model.dense}
     proto = model.graph.model(dense)
@@ -78,7 +77,7 @@ def _write(
     decoder_nodes = len(proto.graph.node) - before
     renamed: Mapping[str, str] = {}
     shorter_by = 0
-    if names == "short":
+    if short_names:
         long = proto.ByteSize()
         renamed = shorten_names(proto)
         shorter_by = long - proto.ByteSize()

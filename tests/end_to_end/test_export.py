@@ -68,7 +68,7 @@ def test_a_flag_is_the_option_of_the_target(
 def test_layers_of_fixed_width_are_named_and_nothing_else_is_said(command: Command, place: Path) -> None:
     assert export(command, place, "-t", "onnx", "-o", "a.onnx").stderr == ""
     said = export(command, place, "-t", "onnx", "--max-load-memory", "1kB", "-o", "b.onnx").stderr
-    assert said.splitlines() == [f"onnx: {line}" for line in TARGETS["onnx"].remarks(MODEL, max_load_memory=1000)]
+    assert said.splitlines() == [f"onnx: {line}" for line in TARGETS["onnx"].write(MODEL, max_load_memory=1000).remarks]
     assert said.startswith("onnx: fixed widths, to spare memory at load: ")
     assert "f6.weight" in said
     assert said.endswith(" even so, allowed 0.0 MiB)\n")
@@ -102,7 +102,7 @@ def test_c_of_what_compress_onnx_wrote_gives_its_numbers(command: Command, place
 
 
 C = "not one of target c, allowed weights, unroll"
-ONNX = "not one of target onnx, allowed functions, max-load-memory"
+ONNX = "not one of target onnx, allowed functions, max-load-memory, short-names"
 SIZE = "allowed a size such as 8kB, 4KiB or 900"
 USAGE = [
     (("m.dcz", "-t", "c", "--no-functions"), f"option functions: {C}"),

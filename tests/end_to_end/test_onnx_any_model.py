@@ -16,7 +16,7 @@ from compress.errors import CompressError
 from compress.rounding.settings import PostTraining
 from deep_compress.jobs import onnx as onnx_job
 
-KEEP = {"names": "keep"}
+KEEP = {"short_names": False}
 
 
 def test_the_command_writes_a_smaller_file_and_tells_what_became_of_it(

@@ -90,7 +90,7 @@ def test_correcting_biases_lowers_the_error(tmp_path: Path) -> None:
 
 def test_pruning_and_the_memory_bound_are_obeyed(tmp_path: Path) -> None:
     source = perceptron(tmp_path / "in.onnx")
-    settings, options = PostTraining(sparsity=0.9), {"max_load_memory": 0, "names": "keep"}
+    settings, options = PostTraining(sparsity=0.9), {"max_load_memory": 0, "short_names": False}
     report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", settings, options=options)
     for array in decoded(tmp_path / "out.onnx", ["first", "second"]).values():
         assert np.count_nonzero(array) == array.size - round(0.9 * array.size)

@@ -26,12 +26,12 @@ def test_a_real_network_shrinks_and_answers_nearly_as_before(name: str, tmp_path
     six_bits = compress_onnx(source, tmp_path / "six.onnx", PostTraining())
     assert six_bits.bytes_after < report.bytes_after < report.bytes_before
     assert six_bits.ratio <= 0.19
-    named = compress_onnx(source, tmp_path / "named.onnx", PostTraining(), options={"names": "keep"})
+    named = compress_onnx(source, tmp_path / "named.onnx", PostTraining(), options={"short_names": False})
     assert six_bits.ratio < named.ratio < RATIOS_WITH_NAMES.get(name, 0.1905)
     assert named.worst_error == six_bits.worst_error
     assert answers_of(tmp_path / "named.onnx", network) == answers_of(tmp_path / "six.onnx", network)
     compress_onnx(source, tmp_path / "net.dcz", PostTraining())
-    for target, options in (("onnx", {"names": "short"}), ("onnx-dense", {})):
+    for target, options in (("onnx", {"short_names": True}), ("onnx-dense", {})):
         export_file(tmp_path / "net.dcz", target, tmp_path / f"{target}.onnx", options)
     assert (tmp_path / "onnx.onnx").read_bytes() == (tmp_path / "six.onnx").read_bytes()
     assert answers_of(tmp_path / "onnx-dense.onnx", network) == answers_of(tmp_path / "six.onnx", network)

@@ -71,7 +71,7 @@ def test_the_decoder_is_checked_under_its_new_names(functions: bool, tmp_path: P
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.int64([number]), name))
     onnx.save_model(model, str(source))
     for names in ("keep", "short"):
-        options = {"functions": functions, "names": names}
+        options = {"functions": functions, "short_names": names == "short"}
         report = onnx_job.compress_onnx(source, tmp_path / f"{names}.onnx", PostTraining(), options=options)
         assert {row.label: row.how for row in report.tensors} == {"first": "shared", "second": "lossless"}
         assert bool(onnx.load_model(str(tmp_path / f"{names}.onnx")).functions) == functions
@@ -81,7 +81,7 @@ def test_the_decoder_is_checked_under_its_new_names(functions: bool, tmp_path: P
 def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
     source, data = perceptron(tmp_path / "in.onnx"), calibration(tmp_path / "data.npz")
     for name, names in (("long.onnx", "keep"), ("short.onnx", "short")):
-        settings, options = PostTraining(bits=2), {"names": names}
+        settings, options = PostTraining(bits=2), {"short_names": names == "short"}
         report = onnx_job.compress_onnx(source, tmp_path / name, settings, options=options, calibration=data)
         assert report.notes == ("1 biases were corrected",)
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")
@@ -90,7 +90,7 @@ def test_biases_are_corrected_under_short_names(tmp_path: Path) -> None:
 def test_the_bytes_of_names_are_left_to_the_weights_under_a_target_size(tmp_path: Path) -> None:
     source = chain(tmp_path / "in.onnx", 200)
     with pytest.raises(CompressError, match=r"^target-size: found \d+ bytes at 2 bits, allowed 20000$"):
-        keep = {"names": "keep"}
+        keep = {"short_names": False}
         onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(target_size=20_000), options=keep)
     settings = PostTraining(bits=8, target_size=20_000)
     report = onnx_job.compress_onnx(source, tmp_path / "out.onnx", settings)
@@ -112,6 +112,8 @@ def test_weights_of_branches_keep_their_names_in_the_report(tmp_path: Path) -> N
     ]
     source = write(tmp_path / "in.onnx", nodes, {"zero": np.float32(0)})
     for name, names in (("long.onnx", "keep"), ("short.onnx", "short")):
-        report = onnx_job.compress_onnx(source, tmp_path / name, PostTraining(), options={"names": names})
+        report = onnx_job.compress_onnx(
+            source, tmp_path / name, PostTraining(), options={"short_names": names == "short"}
+        )
         assert {row.label for row in report.tensors} == {"then/weight", "else/weight"}
     assert outputs(tmp_path / "short.onnx") == outputs(tmp_path / "long.onnx")
