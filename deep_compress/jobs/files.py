@@ -73,7 +73,7 @@ def load_model(path: Path) -> CompressedModel:
     if path.suffix != ".onnx":
         return load_file(path)
     from compress.front_ends.onnx_file import dense_model_of
-    from compress.onnx_file.fold import fold
+    from compress.graph.fold import fold
     from compress.onnx_file.read import OnnxFile, read_onnx
 
     file = read_onnx(path)

@@ -23,8 +23,8 @@ from bench.runtimes import RUNTIMES
 from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
 from compress.errors import CompressError
 from compress.files import write_whole
+from compress.graph.fold import fold
 from compress.observer import Observer, Silent
-from compress.onnx_file.fold import fold
 from deep_compress.jobs.files import load_file
 from deep_compress.jobs.full_run import RUNS
 from deep_compress.jobs.run_report import RunReport

@@ -9,9 +9,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
 
+import compress.graph.files
 from compress.errors import UnsupportedError
 from compress.graph import graph_of_zoo
-from compress.onnx_file.fold import fold
+from compress.graph.fold import fold
 from export import TARGETS
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -49,6 +50,14 @@ def test_a_file_that_decodes_itself_becomes_the_dense_network(network: str, way:
     ]
     assert not plain.functions
     onnx.checker.check_model(plain, full_check=True)
+
+
+def test_where_nothing_is_constant_no_runtime_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = compressed()
+    dense = onnx.load_model_from_string(TARGETS["onnx-dense"].dumps(model)[".onnx"])
+    monkeypatch.delattr(onnxruntime, "InferenceSession")
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 0)
+    assert fold(dense) == dense
 
 
 def test_what_the_input_reaches_stays_with_its_functions() -> None:
@@ -98,6 +107,17 @@ def test_random_numbers_are_no_constant() -> None:
         helper.make_node("Add", ["x", "noise"], ["y"]),
     ]
     assert [node.op_type for node in fold(small(nodes, {})).graph.node] == ["RandomNormal", "Add"]
+
+
+def test_constants_of_more_than_a_message_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [helper.make_node("Add", ["w", "w"], ["v"]), helper.make_node("Mul", ["x", "v"], ["y"])]
+    model = small(nodes, {"w": np.float32([1, 2, 3])})
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 12)
+    assert arrays(fold(model)) == {"v": np.float32([2, 4, 6]).tobytes()}
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 11)
+    with pytest.raises(UnsupportedError) as caught:
+        fold(model)
+    assert str(caught.value) == "graph: its constants are computed from 12 bytes of weights, allowed 11"
 
 
 def test_constants_that_cannot_be_computed_or_stored_are_refused() -> None:

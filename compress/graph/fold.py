@@ -4,13 +4,16 @@ A file that decodes itself becomes the dense network again, bit for bit: its dec
 functions included, and nothing behind it is touched, fused or renamed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compress.elements import element_of_onnx
 from compress.errors import UnsupportedError, first_line
-from compress.graph import subgraphs_of
+from compress.graph import files
+from compress.graph.walk import subgraphs_of
 
 if TYPE_CHECKING:
     import onnx
@@ -39,7 +42,7 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     Raises
     ------
     UnsupportedError
-        onnxruntime cannot compute the constants.
+        onnxruntime cannot compute the constants, or what they are computed from is too large for one message.
     """
     import onnx
 
@@ -55,9 +58,11 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     results = _computed(model, still, sorted(made & wanted))
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
-    del plain.graph.node[:], plain.graph.initializer[:], plain.functions[:]
+    del plain.graph.node[:], plain.functions[:]
     plain.graph.node.extend(moving)
-    plain.graph.initializer.extend(item for item in model.graph.initializer if item.name in wanted)
+    for place in reversed(range(len(model.graph.initializer))):  # what stays is not copied a second time
+        if model.graph.initializer[place].name not in wanted:
+            del plain.graph.initializer[place]
     plain.graph.initializer.extend(results)
     plain.functions.extend(_called(model, moving))
     return plain
@@ -89,16 +94,22 @@ def _called(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]") -> "list[on
 
 def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: list[str]) -> "list[onnx.TensorProto]":
     """What these nodes give under these names."""
+    if not names:
+        return []
     import onnx
     import onnxruntime
 
-    if not names:
-        return []
     read = {name for node in nodes for name in _read(node)}
+    stored = [item for item in model.graph.initializer if item.name in read]
+    size = _bytes_of(stored)
+    if size > files.LARGEST_MESSAGE:
+        raise UnsupportedError(
+            f"graph: its constants are computed from {size} bytes of weights, allowed {files.LARGEST_MESSAGE}"
+        )
     alone = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     alone.graph.name = "constants"
     alone.graph.node.extend(nodes)
-    alone.graph.initializer.extend(item for item in model.graph.initializer if item.name in read)
+    alone.graph.initializer.extend(stored)
     alone.graph.sparse_initializer.extend(model.graph.sparse_initializer)
     alone.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     options = onnxruntime.SessionOptions()
@@ -113,3 +124,9 @@ def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: li
         if not isinstance(result, np.ndarray):
             raise UnsupportedError(f"{name}: found a constant that is a {type(result).__name__}, allowed a tensor")
     return [onnx.numpy_helper.from_array(result, name) for name, result in zip(names, results, strict=True)]
+
+
+def _bytes_of(tensors: "Iterable[onnx.TensorProto]") -> int:
+    """Bytes of the elements; protobuf would count them by writing the message."""
+    kinds = [(tensor, element_of_onnx(tensor.data_type)) for tensor in tensors]
+    return sum(len(tensor.raw_data) if kind is None else kind.stored_bytes(prod(tensor.dims)) for tensor, kind in kinds)
