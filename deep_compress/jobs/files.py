@@ -68,7 +68,8 @@ def load_model(path: Path) -> CompressedModel:
     Raises
     ------
     CompressError
-        The file cannot be read, or is none of the two.
+        The file cannot be read, or is none of the two; what does not depend on the input cannot be computed, or only
+        from more bytes than one protobuf message takes.
     """
     if path.suffix != ".onnx":
         return load_file(path)
