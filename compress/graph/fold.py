@@ -4,11 +4,10 @@ A file that decodes itself becomes the dense network again, bit for bit: its dec
 functions included, and nothing behind it is touched, fused or renamed.
 """
 
-from collections.abc import Iterable, Iterator
+import ctypes
+from collections.abc import Collection, Iterable, Iterator
 from math import prod
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from compress.elements import element_of_onnx
 from compress.errors import UnsupportedError, first_line
@@ -17,6 +16,7 @@ from compress.graph.walk import subgraphs_of
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
 __all__ = ["fold"]
 
@@ -26,13 +26,15 @@ _RANDOM = frozenset(
 """Operators that are no constant although they read none but constants."""
 
 
-def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
+def fold(model: "onnx.ModelProto", *, kept: Collection[str] = ()) -> "onnx.ModelProto":
     """The model without the nodes that do not depend on its input; their results become initialisers.
 
     Parameters
     ----------
     model : ModelProto
         Complete, with its weights; not changed. An initialiser that is also a graph input counts as constant.
+    kept : collection of str
+        Operators of which every node stays, whatever it depends on.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     moving: list[onnx.NodeProto] = []
     still: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        depends = node.op_type in _RANDOM or not live.isdisjoint(_read(node))
+        depends = node.op_type in _RANDOM or node.op_type in kept or not live.isdisjoint(_read(node))
         (moving if depends else still).append(node)
         live.update(node.output if depends else ())
     made = {name for node in still for name in node.output if name}
@@ -117,13 +119,22 @@ def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: li
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        results = session.run(names, {})
+        results = session.run_with_ort_values(names, {})
     except Exception as error:  # onnxruntime raises a type of its own for every status
         raise UnsupportedError(f"graph: its constants cannot be computed ({first_line(error)})") from error
-    for name, result in zip(names, results, strict=True):
-        if not isinstance(result, np.ndarray):
-            raise UnsupportedError(f"{name}: found a constant that is a {type(result).__name__}, allowed a tensor")
-    return [onnx.numpy_helper.from_array(result, name) for name, result in zip(names, results, strict=True)]
+    return [_tensor(name, value) for name, value in zip(names, results, strict=True)]
+
+
+def _tensor(name: str, value: "onnxruntime.OrtValue") -> "onnx.TensorProto":
+    """A result as an initialiser; from memory, as NumPy has no bfloat16 and no integers of four bits."""
+    import onnx
+
+    if not value.is_tensor():
+        raise UnsupportedError(f"{name}: found a constant of type {value.data_type()}, allowed a tensor")
+    if value.element_type() == onnx.TensorProto.STRING:
+        return onnx.numpy_helper.from_array(value.numpy(), name)
+    data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return onnx.TensorProto(name=name, data_type=value.element_type(), dims=value.shape(), raw_data=data)
 
 
 def _bytes_of(tensors: "Iterable[onnx.TensorProto]") -> int:
