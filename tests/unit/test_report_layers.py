@@ -1,4 +1,4 @@
-"""The table of layers counts dense bytes in each tensor's element type, and names types where they are not the usual."""
+"""The table of layers counts dense bytes in each tensor's element type, and names types that are not the usual."""
 
 from io import StringIO
 from pathlib import Path
