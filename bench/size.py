@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,26 @@ from bench.progress import Progress, Steps
 from bench.versioned import Versioned
 
 if TYPE_CHECKING:
+    import onnx
     from rich.table import Table
 
-__all__ = ["SizeConfig", "SizeReport", "SizeRow", "measure_size", "onnx_weights", "render_size"]
+__all__ = [
+    "SizeConfig",
+    "SizeReport",
+    "SizeRow",
+    "Weights",
+    "measure_size",
+    "model_weights",
+    "onnx_weights",
+    "render_size",
+]
+
+Weights = Mapping[str, NDArray[Any]]
+"""Arrays of the types that weights have; four-bit integers as ml_dtypes' types, an element a byte."""
+
+_FLOATS = ("float32", "float16", "bfloat16")
+_FOUR_BITS = ("int4", "uint4")
+_TYPES = (*_FLOATS, "int8", "uint8", *_FOUR_BITS)
 
 
 def _zstd(data: bytes) -> bytes:
@@ -46,19 +63,22 @@ class SizeConfig:
     ----------
     files : tuple of (str, Path)
         Label and path of every complete file, in the order of the table.
-    dense : mapping of str to float32 array
+    dense : Weights
         The dense network's weights in the graph's order: what every ratio is against.
-    pruned : mapping of str to float32 array
+    pruned : Weights
         The pruned network's weights in the same order, zeros where pruned; empty where there are none.
     """
 
     files: tuple[tuple[str, Path], ...]
-    dense: Mapping[str, NDArray[np.float32]] = field(repr=False)
-    pruned: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    dense: Weights = field(repr=False)
+    pruned: Weights = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if not sum(array.size for array in self.dense.values()):
-            raise BenchUsageError("dense weights: found none, allowed at least one float32 array to compare with")
+        for name, array in (*self.dense.items(), *self.pruned.items()):
+            if array.dtype.name not in _TYPES:
+                raise BenchUsageError(f"{name}: found elements of {array.dtype}, allowed {', '.join(_TYPES)}")
+        if not _count(self.dense):
+            raise BenchUsageError("dense weights: found none, allowed at least one array to compare with")
         if self.pruned:
             found, allowed = _count(self.pruned), _count(self.dense)
             if found != allowed:
@@ -78,7 +98,7 @@ class SizeRow:
         What the bytes are, in words.
     payload_bytes : int
     ratio : float
-        Dense float32 weights over these bytes.
+        Dense weights over these bytes.
     """
 
     label: str
@@ -90,7 +110,7 @@ class SizeRow:
 
 @dataclass(frozen=True, slots=True)
 class SizeReport(Versioned):
-    """All lines, and the bytes of the complete dense float32 weights that the ratios are against."""
+    """All lines, and the bytes of the complete dense weights, in their own types, that the ratios are against."""
 
     KIND: ClassVar[str] = "size"
 
@@ -98,40 +118,70 @@ class SizeReport(Versioned):
     weights: int
     rows: tuple[SizeRow, ...]
 
+    @property
+    def against(self) -> str:
+        """What the ratios are against; weights of four bytes each are all float32, as no other type takes as many."""
+        return "dense float32 weights" if self.dense_bytes == 4 * self.weights else "dense weights"
 
-def _count(arrays: Mapping[str, NDArray[np.float32]]) -> int:
+
+def _count(arrays: Weights) -> int:
     return sum(int(array.size) for array in arrays.values())
 
 
-def _raw(arrays: Mapping[str, NDArray[np.float32]], dtype: str) -> bytes:
-    return b"".join(np.ascontiguousarray(array, dtype=dtype).tobytes() for array in arrays.values())
+def _raw(arrays: Weights, *, halved: bool = False) -> bytes:
+    """All elements as a file holds them: little-endian, two four-bit integers to a byte."""
+    return b"".join(_elements(array, halved) for array in arrays.values())
 
 
-def onnx_weights(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Every float32 initialiser of an ONNX file's main graph, in its order.
+def _elements(array: NDArray[Any], halved: bool) -> bytes:
+    flat = array.reshape(-1)
+    if halved and flat.dtype.name in _FLOATS:
+        flat = flat.astype(np.float16)
+    if flat.dtype.name in _FOUR_BITS:
+        nibbles = np.zeros(flat.size + flat.size % 2, np.uint8)
+        nibbles[: flat.size] = flat.astype(np.int8).view(np.uint8) & 15
+        return (nibbles[::2] | nibbles[1::2] << 4).tobytes()
+    unsigned = flat.view(f"u{flat.itemsize}")
+    return unsigned.astype(unsigned.dtype.newbyteorder("<")).tobytes()
+
+
+def _kind(arrays: Weights) -> str:
+    """What the labels call the weights: float32 where all of them are."""
+    return "float32" if {array.dtype.name for array in arrays.values()} == {"float32"} else "weights"
+
+
+def onnx_weights(path: Path) -> dict[str, NDArray[Any]]:
+    """The weights of an ONNX file; see `model_weights`.
 
     Raises
     ------
     BenchError
-        The file cannot be read as ONNX, or holds no float32 weights.
+        The file cannot be read as ONNX, or holds no weights.
     """
     from bench.graphs.read import read_model
 
-    model = read_model(path)
-    from onnx import TensorProto, numpy_helper
+    return model_weights(read_model(path), path.name)
 
-    arrays = {
-        initializer.name: numpy_helper.to_array(initializer)
-        for initializer in model.graph.initializer
-        if initializer.data_type == TensorProto.FLOAT
-    }
-    if not arrays:
-        raise BenchError(f"{path.name}: found no float32 initialisers, allowed a dense ONNX network")
-    return arrays
+
+def model_weights(model: "onnx.ModelProto", label: str) -> dict[str, NDArray[Any]]:
+    """Every initialiser of a model's main graph of a type that weights have, in its order.
+
+    Raises
+    ------
+    BenchError
+        There is none; the message begins with `label`.
+    """
+    from onnx import helper, numpy_helper
+
+    types = {helper.np_dtype_to_tensor_dtype(np.dtype(name)) for name in _TYPES}
+    stored = [initializer for initializer in model.graph.initializer if initializer.data_type in types]
+    if not stored:
+        raise BenchError(f"{label}: found no initialisers of {', '.join(_TYPES)}, allowed a dense ONNX network")
+    return {initializer.name: numpy_helper.to_array(initializer) for initializer in stored}
 
 
 def measure_size(config: SizeConfig, progress: Progress | None = None) -> SizeReport:
-    """Weigh the files, and the raw weights in float32, float16 and through three general compressors.
+    """Weigh the files, and the raw weights as they are, with floats in float16 and through three general compressors.
 
     Parameters
     ----------
@@ -150,15 +200,16 @@ def measure_size(config: SizeConfig, progress: Progress | None = None) -> SizeRe
     BenchError
         A file that is not there or cannot be read.
     """
-    dense = _raw(config.dense, "<f4")
+    dense, kind = _raw(config.dense), _kind(config.dense)
+    halved = "dense float16" if kind == "float32" else "dense weights, floats as float16"
     jobs: list[tuple[str, str, Callable[[], int], Callable[[], str]]] = [
-        ("dense float32", "weights", partial(len, dense), _alone),
-        ("dense float16", "weights", partial(len, _raw(config.dense, "<f2")), _alone),
+        (f"dense {kind}", "weights", partial(len, dense), _alone),
+        (halved, "weights", partial(len, _raw(config.dense, halved=True)), _alone),
     ]
-    variants = {"dense": dense, "pruned": _raw(config.pruned, "<f4")}
+    variants = {f"dense {kind}": dense, f"pruned {_kind(config.pruned)}": _raw(config.pruned)}
     for name, data in variants.items():
         for tool, compressor in _COMPRESSORS.items() if data else ():
-            jobs.append((f"{name} float32, {tool}", "weights", partial(_compressed_bytes, compressor, data), _alone))
+            jobs.append((f"{name}, {tool}", "weights", partial(_compressed_bytes, compressor, data), _alone))
     jobs += [(label, "file", partial(_file_bytes, path), partial(_file_kind, path)) for label, path in config.files]
     steps, rows = Steps(len(jobs), progress), []
     for label, kind, weigh, describe in jobs:
@@ -201,7 +252,7 @@ def render_size(report: SizeReport) -> "Table":
     """The report as a rich table."""
     from rich.table import Table
 
-    table = Table(title=f"Size, against {report.dense_bytes:,} B of dense float32 weights")
+    table = Table(title=f"Size, against {report.dense_bytes:,} B of {report.against}")
     table.add_column("what")
     table.add_column("counts")
     table.add_column("bytes", justify="right")

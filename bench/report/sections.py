@@ -99,7 +99,7 @@ def _size(group: str, report: SizeReport, number: int) -> Section:
         f"size-{number}",
         f"Size: {group}",
         table(("what", "counts", "bytes", "ratio"), rows),
-        _note(f"Ratios are against {report.dense_bytes:,} bytes of dense float32 weights."),
+        _note(f"Ratios are against {report.dense_bytes:,} bytes of {report.against}."),
         image(plot, "Bytes of every line of the table above."),
     )
 

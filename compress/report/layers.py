@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from compress.packed.account import FileAccount
+from compress.elements import ELEMENTS
+from compress.packed.account import FileAccount, TensorAccount
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +37,7 @@ class LayerRow:
     index_bits, index_bits_coded : float or None
         Bits of a surviving weight's position before and after Huffman coding, escapes counted.
     dense_bytes, payload_bytes : int
-        As float32; in the file, tables and codebook included.
+        In the tensor's element type; in the file, tables and codebook included.
     entropy_bytes : float
         Order-0 entropy of codes and gaps.
     ratio : float
@@ -78,13 +79,17 @@ def layer_rows(account: FileAccount) -> tuple[LayerRow, ...]:
                 weight_bits_coded=tensor.weight_bits_coded if coded else None,
                 index_bits=tensor.index_bits if coded else None,
                 index_bits_coded=tensor.index_bits_coded if coded else None,
-                dense_bytes=4 * tensor.size,
+                dense_bytes=_dense_bytes(tensor),
                 payload_bytes=tensor.total_bytes,
                 entropy_bytes=(tensor.code_entropy_bits + tensor.gap_entropy_bits) / 8,
-                ratio=_ratio(4 * tensor.size, tensor.total_bytes),
+                ratio=_ratio(_dense_bytes(tensor), tensor.total_bytes),
             )
         )
     return tuple(rows)
+
+
+def _dense_bytes(tensor: TensorAccount) -> int:
+    return ELEMENTS[tensor.element].stored_bytes(tensor.size)
 
 
 def _ratio(dense_bytes: int, payload_bytes: float) -> float:
@@ -102,31 +107,43 @@ def coding_bytes(account: FileAccount) -> CodingBytes:
 
 
 def file_lines(account: FileAccount) -> list[str]:
-    """The whole file in words: its bytes, the ratio to dense float32, where they go, the entropy beside them."""
-    dense = 4 * sum(tensor.size for tensor in account.tensors)
+    """The whole file in words: its bytes, the ratio to dense ones, where they go, the entropy beside them."""
+    dense = sum(map(_dense_bytes, account.tensors))
+    kind = "dense bytes" if _types(account) else "bytes of float32"
     coding = coding_bytes(account)
     parts = sorted(account.parts().items(), key=lambda part: -part[1])
     return [
-        f"whole file: {account.file_bytes:,} bytes, {dense / account.file_bytes:.1f}× under {dense:,} bytes of float32",
+        f"whole file: {account.file_bytes:,} bytes, {dense / account.file_bytes:.1f}× under {dense:,} {kind}",
         f"codes and gaps: {coding.coded_bytes:,.0f} bytes with tables, entropy {coding.entropy_bytes:,.0f} bytes",
         "where the bytes go: " + ", ".join(f"{name} {size:,.1f}" for name, size in parts if size),
     ]
 
 
-def layer_table(rows: Sequence[LayerRow]) -> "Table":
-    """The table for a terminal."""
+def _types(account: FileAccount) -> list[str]:
+    """The element type of every tensor, for what tells it; none where all are float32, which needs no telling."""
+    types = [tensor.element for tensor in account.tensors]
+    return types if set(types) - {"float32"} else []
+
+
+def layer_table(account: FileAccount) -> "Table":
+    """The table for a terminal; element types have a column where they are not all float32."""
     from rich.table import Table
 
+    rows, types = layer_rows(account), _types(account)
     table = Table(title="Per layer", title_justify="left")
     table.add_column("tensor", no_wrap=True)
+    if types:
+        table.add_column("type")
     columns = ("weights", "kept", "kept %", "weight bits", "→ coded", "index bits", "→ coded")
     for column in (*columns, "dense bytes", "bytes", "entropy", "ratio"):
         table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*_cells(row))
-    total = _total(rows)
+    lines = [_cells(row) for row in (*rows, _total(rows))]
+    if types:
+        lines = [(name, kind, *rest) for (name, *rest), kind in zip(lines, (*types, "–"), strict=True)]
+    for line in lines[:-1]:
+        table.add_row(*line)
     table.add_section()
-    table.add_row(*_cells(total), style="bold")
+    table.add_row(*lines[-1], style="bold")
     return table
 
 

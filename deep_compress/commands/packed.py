@@ -32,7 +32,7 @@ def inspect(file: PackedFile, as_json: Json = False) -> None:
     from dataclasses import asdict
 
     from compress.packed import container
-    from compress.report.layers import layer_rows, rows_as_json
+    from compress.report.layers import file_lines, layer_rows, layer_table, rows_as_json
     from deep_compress import jobs
 
     model = container.load(file)
@@ -41,10 +41,8 @@ def inspect(file: PackedFile, as_json: Json = False) -> None:
         rows = rows_as_json(layer_rows(account))
         print(json.dumps({"account": asdict(account), "layers": rows, "provenance": dict(model.provenance)}, indent=1))
         return
-    from compress.report.layers import file_lines, layer_table
-
     console = table_console()
-    console.print(layer_table(layer_rows(account)))
+    console.print(layer_table(account))
     for line in file_lines(account):
         console.print(line, markup=False)
     for key, value in model.provenance.items():

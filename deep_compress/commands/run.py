@@ -117,7 +117,7 @@ def _show_run(directory: Path, report: "RunReport") -> None:
     from deep_compress.jobs.run_report import run_lines
 
     console = table_console()
-    console.print(layer_table(report.layers))
+    console.print(layer_table(report.account))
     for line in run_lines(report):
         console.print(line, markup=False)
     console.print(f"files in {directory}: {', '.join(sorted(path.name for path in directory.iterdir()))}", markup=False)

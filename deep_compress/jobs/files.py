@@ -52,12 +52,13 @@ def load_model(path: Path) -> CompressedModel:
     Raises
     ------
     CompressError
-        The file cannot be read, or is none of the two.
+        The file cannot be read, or is none of the two; what does not depend on the input cannot be computed, or only
+        from more bytes than one protobuf message takes.
     """
     if path.suffix != ".onnx":
         return container.load(path)
     from compress.front_ends.onnx_file import dense_model_of
-    from compress.onnx_file.fold import fold
+    from compress.graph.fold import fold
     from compress.onnx_file.read import OnnxFile, read_onnx
 
     file = read_onnx(path)

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.energy import EnergyReport, measure_energy
 from bench.graphs.read import decodes_itself, read_model
@@ -20,12 +19,13 @@ from bench.layers.values import LayersConfig, LayersReport
 from bench.report.page import render_report
 from bench.report.results import READERS, load_results
 from bench.runtimes import RUNTIMES
-from bench.size import SizeConfig, SizeReport, measure_size, onnx_weights
+from bench.size import SizeConfig, SizeReport, Weights, measure_size, model_weights
 from compress.errors import CompressError
 from compress.files import write_whole
+from compress.graph.fold import fold
 from compress.observer import Observer, Silent
-from compress.onnx_file.fold import fold
 from compress.packed import container
+from compress.representation import CompressedModel
 from deep_compress.jobs.full_run import RUNS
 from deep_compress.jobs.run_report import RunReport
 from export import TARGETS
@@ -83,15 +83,26 @@ def _taken(settings: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in _RUNNABLE if Path(name).suffix in suffixes) or _RUNNABLE
 
 
-def _dense_weights(path: Path) -> Mapping[str, NDArray[np.float32]]:
-    """The float32 weights of an ONNX file; those that it decodes to, where it decodes itself."""
+def _stored_weights(path: Path, packed: Weights) -> Weights:
+    """The weights of an ONNX file; those that it decodes to, where it decodes itself, not dequantised.
+
+    A decoder gives bfloat16 as float32: if the packed file is of the same network, its weights are taken.
+    """
     model = read_model(path)
     if not decodes_itself(model):
-        return onnx_weights(path)
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / path.name
-        plain.write_bytes(fold(model).SerializeToString())
-        return onnx_weights(plain)
+        return model_weights(model, path.name)
+    decoded = model_weights(fold(model, kept={"DequantizeLinear"}), path.name)
+    widened = any(array.dtype.name == "bfloat16" for array in packed.values())
+    return packed if widened and _shapes(packed) == _shapes(decoded) else decoded
+
+
+def _shapes(weights: Weights) -> list[tuple[int, ...]]:
+    return sorted(array.shape for array in weights.values())
+
+
+def _packed_weights(model: CompressedModel) -> Weights:
+    """The weights of a packed file, four-bit integers as a type of their own."""
+    return {tensor.name: tensor.dense().astype(np.dtype(tensor.element), copy=False) for tensor in model.tensors}
 
 
 def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeReport:
@@ -101,7 +112,8 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     ----------
     paths : sequence of Path
         Runs or files; the newest run where empty. The dense weights are those of `dense.onnx` beside the first file,
-        the pruned ones those of the first packed file. Within a run, `size.json` keeps the result.
+        or of the first ONNX file, the pruned ones those of the first packed file. Within a run, `size.json` keeps the
+        result.
     observer : Observer
 
     Raises
@@ -111,10 +123,10 @@ def bench_size(paths: Sequence[Path], observer: Observer = _SILENT) -> SizeRepor
     """
     files = _expand(paths, ("model.dcz", "model.onnx", "dense.onnx", "model.c"))
     packed = next((path for path in files if path.suffix == ".dcz"), None)
-    pruned: Mapping[str, NDArray[np.float32]] = container.load(packed).weights() if packed else {}
+    pruned = _packed_weights(container.load(packed)) if packed else {}
     beside = [files[0].with_name("dense.onnx"), *(path for path in files if path.suffix == ".onnx")]
     dense_file = next((path for path in beside if path.is_file()), None)
-    dense: Mapping[str, NDArray[np.float32]] = _dense_weights(dense_file) if dense_file else pruned
+    dense = _stored_weights(dense_file, pruned) if dense_file else pruned
     if sum(a.size for a in dense.values()) != sum(a.size for a in pruned.values()):
         pruned = {}
     report = measure_size(

@@ -12,10 +12,11 @@ import onnxruntime
 import pytest
 from c_programs import build, execute, write_program
 from onnx import TensorProto, helper, numpy_helper
-from onnx_models import decoded, normal, perceptron
+from onnx_models import decoded, normal, perceptron, write
 from safetensors.numpy import load
 
 import compress.graph.files
+from compress.errors import UnsupportedError
 from compress.packed import container
 from compress.rounding.settings import PostTraining
 from deep_compress.jobs import onnx as onnx_job
@@ -164,6 +165,19 @@ def test_a_model_that_is_too_large_for_one_message_is_read_and_written(
         assert (
             container.loads(container.dumps(model)).weights()["first"].tobytes() == model.weights()["first"].tobytes()
         )
+
+
+def test_a_model_whose_constants_are_too_large_to_compute_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [helper.make_node("Transpose", ["w"], ["t"]), helper.make_node("MatMul", ["x", "t"], ["y"])]
+    path = write(tmp_path / "in.onnx", nodes, {"w": normal(128, 64)})
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="data.bin", size_threshold=100)
+    assert set(load_model(path).weights()) == {"t"}
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 32_767)
+    with pytest.raises(UnsupportedError) as caught:
+        load_model(path)
+    assert str(caught.value) == f"{path}: graph: its constants are computed from 32768 bytes of weights, allowed 32767"
 
 
 def decoded_of(path: Path) -> dict[str, np.ndarray]:

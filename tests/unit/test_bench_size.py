@@ -1,4 +1,4 @@
-"""`bench size`: bytes counted by hand, ratios against the dense float32 weights, and what it refuses."""
+"""`bench size`: bytes counted by hand, ratios against the dense weights, and what it refuses."""
 
 import gzip
 import lzma
@@ -6,6 +6,7 @@ import re
 from io import StringIO
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 
 from bench.errors import BenchError, BenchUsageError
-from bench.size import SizeConfig, measure_size, onnx_weights, render_size
+from bench.size import SizeConfig, _raw, measure_size, model_weights, onnx_weights, render_size
 
 
 @pytest.fixture
@@ -59,6 +60,37 @@ def test_json_and_table_say_the_same(dense: dict[str, np.ndarray]) -> None:
     assert all(f"{row['bytes']:,}" in text for row in rows)
 
 
+MIXED = {
+    "whole": np.array([1, -2], np.float32),
+    "half": np.array([1, 2, 3], np.float16),
+    "brain": np.array([1], ml_dtypes.bfloat16),
+    "signed": np.array([[-1], [1]], np.int8),
+    "unsigned": np.array([255], np.uint8),
+    "nibbles": np.array([1, -1, 7], ml_dtypes.int4),
+    "few": np.array(15, ml_dtypes.uint4),
+}
+RAW = bytes.fromhex("0000803f 000000c0 003c 0040 0042 803f ff 01 ff f1 07 0f")
+HALVED = bytes.fromhex("003c 00c0 003c 0040 0042 003c ff 01 ff f1 07 0f")
+
+
+def test_weights_count_in_their_own_types() -> None:
+    pruned = {name: np.zeros_like(array) if name == "whole" else array for name, array in MIXED.items()}
+    report = measure_size(SizeConfig(files=(), dense=MIXED, pruned=pruned))
+    assert (report.dense_bytes, report.weights, report.against) == (len(RAW), 13, "dense weights")
+    rows = {row.label: row.payload_bytes for row in report.rows}
+    assert rows["dense weights"] == len(RAW)
+    assert rows["dense weights, floats as float16"] == len(HALVED)
+    assert rows["dense weights, gzip -9"] == len(gzip.compress(RAW, 9, mtime=0))
+    assert rows["pruned weights, gzip -9"] == len(gzip.compress(bytes(8) + RAW[8:], 9, mtime=0))
+    assert (_raw(MIXED), _raw(MIXED, halved=True)) == (RAW, HALVED)
+
+
+def test_a_type_that_no_weight_has_is_refused() -> None:
+    message = "axes: found elements of int64, allowed float32, float16, bfloat16, int8, uint8, int4, uint4"
+    with pytest.raises(BenchUsageError, match=f"^{message}$"):
+        SizeConfig(files=(), dense={"axes": np.array([2])})
+
+
 def test_every_row_says_what_its_bytes_are(tmp_path: Path, dense: dict[str, np.ndarray]) -> None:
     coded = [helper.make_node("Gather", ["codebook", "codes"], ["w"]), helper.make_node("MatMul", ["x", "w"], ["y"])]
     looked_up = [helper.make_node("Cast", ["x"], ["i"], to=7), helper.make_node("Gather", ["codebook", "i"], ["y"])]
@@ -87,6 +119,7 @@ def test_weights_of_an_onnx_file_in_its_order(tmp_path: Path) -> None:
         numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "w"),
         numpy_helper.from_array(np.array([2], dtype=np.int64), "axes"),
         numpy_helper.from_array(np.zeros(2, dtype=np.float32), "b"),
+        *(numpy_helper.from_array(array, name) for name, array in MIXED.items()),
     ]
     node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
     graph = helper.make_graph(
@@ -98,7 +131,15 @@ def test_weights_of_an_onnx_file_in_its_order(tmp_path: Path) -> None:
     )
     onnx.save(helper.make_model(graph), tmp_path / "n.onnx")
     weights = onnx_weights(tmp_path / "n.onnx")
-    assert {name: array.shape for name, array in weights.items()} == {"w": (3, 2), "b": (2,)}
+    assert list(weights) == ["w", "b", *MIXED]
+    for name, array in MIXED.items():
+        assert (weights[name].dtype, weights[name].shape) == (array.dtype, array.shape)
+        assert weights[name].tobytes() == array.tobytes()
+    del graph.initializer[:]
+    graph.initializer.append(initializers[1])
+    message = "n.onnx: found no initialisers of float32, float16, bfloat16, int8, uint8, int4, uint4, "
+    with pytest.raises(BenchError, match=f"^{message}allowed a dense ONNX network$"):
+        model_weights(helper.make_model(graph), "n.onnx")
 
 
 def test_a_missing_file_is_named(tmp_path: Path, dense: dict[str, np.ndarray]) -> None:
@@ -125,7 +166,7 @@ def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_compare_with() -> None:
-    message = "dense weights: found none, allowed at least one float32 array to compare with"
+    message = "dense weights: found none, allowed at least one array to compare with"
     with pytest.raises(BenchUsageError, match=f"^{message}$"):
         SizeConfig(files=(), dense={})
 

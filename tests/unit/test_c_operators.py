@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from c_graphs import compiled, model, node
 from c_programs import SANITIZE, missing, reference
+from onnx import TensorProto
+from onnx_models import compressed
 
+from export import TARGETS
 from export.c import emit
+from export.c.graph.reader import read
 from export.c.layers import blocks, phases
 
 
@@ -64,6 +69,26 @@ def test_shapes_computed_in_the_graph_are_constants_for_one_image(tmp_path: Path
     )
     x = np.random.default_rng(5).normal(size=(2, 2, 4, 4)).astype(np.float32)
     assert np.allclose(compiled(proto, x, tmp_path), reference(proto, x), atol=1e-5)
+
+
+@pytest.mark.parametrize(("part", "found"), [({}, [1, 2, 4, 4]), ({"start": 1, "end": -1}, [2, 4]), ({"end": 1}, [1])])
+def test_a_shape_is_that_of_one_image(part: dict[str, int], found: list[int]) -> None:
+    proto = model(
+        node("Relu", "input", output="a"),
+        node("Shape", "a", output="s", **part),
+        node("Cast", "s", output="c", to=TensorProto.FLOAT),
+        node("ReduceProd", "c", output="p", keepdims=0),
+        node("Add", "input", "p"),
+    )
+    network = read(proto)
+    assert [(step.op, step.inputs) for step in network.nodes] == [("Relu", ("input",)), ("Add", ("input", "p"))]
+    assert {name: array.tolist() for name, array in network.constants.items()} == {"p": np.prod(found)}
+
+
+def test_a_network_whose_weights_are_decoded_is_the_one_of_its_dense_weights() -> None:
+    network = compressed()
+    coded = onnx.load_model_from_string(TARGETS["onnx"].dumps(network)[".onnx"])
+    assert emit(coded) == TARGETS["c"].dumps(network)
 
 
 @pytest.mark.parametrize("density", [0.2, 0.9])

@@ -43,6 +43,7 @@ REFUSED = {
     "n: operator Transpose: axes [1, 0, 2, 3], allowed an order whose batch axis stays first": model(
         node("Transpose", "input", perm=[1, 0, 2, 3])
     ),
+    "output: found a constant output, allowed one that depends on the input": model(node("Relu", "w"), w=ONES),
     "n: operator Reshape: found (1, 2, 4, 4) made into (2, 16), allowed a batch axis of 1 that stays first": model(
         node("Reshape", "input", "w"), w=np.array([2, 16])
     ),
@@ -76,6 +77,12 @@ def test_what_it_cannot_write_is_refused_by_name(message: str) -> None:
     with pytest.raises(UnsupportedError) as caught:
         emit(REFUSED[message])
     assert str(caught.value) == message
+
+
+def test_constants_that_cannot_be_computed_are_refused_in_one_line() -> None:
+    nodes = [node("MatMul", "w", "w", output="product"), node("Add", "input", "product")]
+    with pytest.raises(UnsupportedError, match=r"^graph: its constants cannot be computed \(.*product.*MatMul.*\)$"):
+        emit(model(*nodes, w=np.ones((2, 3), np.float32)))
 
 
 @pytest.mark.parametrize(

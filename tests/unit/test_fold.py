@@ -9,9 +9,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import compressed
 
+import compress.graph.files
+from compress.elements import ELEMENTS
 from compress.errors import UnsupportedError
 from compress.graph import graph_of_zoo
-from compress.onnx_file.fold import fold
+from compress.graph.fold import fold
 from export import TARGETS
 
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -26,11 +28,11 @@ def arrays(model: onnx.ModelProto) -> dict[str, bytes]:
     return {item.name: numpy_helper.to_array(item).tobytes() for item in model.graph.initializer}
 
 
-def small(nodes: list[onnx.NodeProto], stored: dict[str, np.ndarray], **more: Any) -> onnx.ModelProto:
+def small(nodes: list[onnx.NodeProto], stored: dict[str, np.ndarray], opset: int = 17, **more: Any) -> onnx.ModelProto:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("x", "y")]
     tensors = [numpy_helper.from_array(array, name) for name, array in stored.items()]
     graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], tensors)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, **more)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10, **more)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -49,6 +51,14 @@ def test_a_file_that_decodes_itself_becomes_the_dense_network(network: str, way:
     ]
     assert not plain.functions
     onnx.checker.check_model(plain, full_check=True)
+
+
+def test_where_nothing_is_constant_no_runtime_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = compressed()
+    dense = onnx.load_model_from_string(TARGETS["onnx-dense"].dumps(model)[".onnx"])
+    monkeypatch.delattr(onnxruntime, "InferenceSession")
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 0)
+    assert fold(dense) == dense
 
 
 def test_what_the_input_reaches_stays_with_its_functions() -> None:
@@ -100,6 +110,47 @@ def test_random_numbers_are_no_constant() -> None:
     assert [node.op_type for node in fold(small(nodes, {})).graph.node] == ["RandomNormal", "Add"]
 
 
+@pytest.mark.parametrize("name", [*ELEMENTS, "int64", "bool", "string"])
+def test_a_constant_of_every_type_is_stored(name: str) -> None:
+    kind = getattr(TensorProto, "FLOAT" if name == "float32" else name.upper())
+    nodes = [
+        helper.make_node("Cast", ["w"], ["v"], to=kind),
+        helper.make_node("Cast", ["v"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["x", "f"], ["y"]),
+    ]
+    model = small(nodes, {"w": np.float32([0, 1, 1])}, opset=21)
+    model.graph.output.add(name="v")
+    [_, stored] = fold(model).graph.initializer
+    assert (stored.name, stored.data_type, tuple(stored.dims)) == ("v", kind, (3,))
+    found = numpy_helper.to_array(stored)
+    assert found.tolist() == (["0", "1", "1"] if name == "string" else [0, 1, 1])
+    assert stored == numpy_helper.from_array(found, "v")
+
+
+def test_operators_may_be_kept() -> None:
+    nodes = [
+        helper.make_node("Add", ["w", "one"], ["v"]),
+        helper.make_node("DequantizeLinear", ["v", "scale"], ["f"]),
+        helper.make_node("Add", ["x", "f"], ["y"]),
+    ]
+    stored = {"w": np.int8([0, 1, 2]), "one": np.int8([1, 1, 1]), "scale": np.float32(2)}
+    kept = fold(small(nodes, stored), kept={"DequantizeLinear"})
+    assert [node.op_type for node in kept.graph.node] == ["DequantizeLinear", "Add"]
+    assert arrays(kept) == {"scale": np.float32(2).tobytes(), "v": bytes([1, 2, 3])}
+    assert arrays(fold(small(nodes, stored))) == {"f": np.float32([2, 4, 6]).tobytes()}
+
+
+def test_constants_of_more_than_a_message_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [helper.make_node("Add", ["w", "w"], ["v"]), helper.make_node("Mul", ["x", "v"], ["y"])]
+    model = small(nodes, {"w": np.float32([1, 2, 3])})
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 12)
+    assert arrays(fold(model)) == {"v": np.float32([2, 4, 6]).tobytes()}
+    monkeypatch.setattr(compress.graph.files, "LARGEST_MESSAGE", 11)
+    with pytest.raises(UnsupportedError) as caught:
+        fold(model)
+    assert str(caught.value) == "graph: its constants are computed from 12 bytes of weights, allowed 11"
+
+
 def test_constants_that_cannot_be_computed_or_stored_are_refused() -> None:
     nodes = [helper.make_node("Reshape", ["w", "shape"], ["v"]), helper.make_node("Add", ["x", "v"], ["y"])]
     model = small(nodes, {"w": np.float32([1, 2, 3]), "shape": np.int64([2, 2])})
@@ -114,4 +165,4 @@ def test_constants_that_cannot_be_computed_or_stored_are_refused() -> None:
     ]
     with pytest.raises(UnsupportedError) as caught:
         fold(small(nodes, {"w": np.float32([1, 2, 3]), "place": np.int64(0)}))
-    assert str(caught.value) == "list: found a constant that is a list, allowed a tensor"
+    assert str(caught.value) == "list: found a constant of type seq(tensor(float)), allowed a tensor"

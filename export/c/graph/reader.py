@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
+from compress.graph.fold import fold
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = ["Network", "Node", "read"]
+
+_STANDARD = ("", "ai.onnx")
+"""Spellings of the ONNX standard domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,31 +90,28 @@ def read(model: "onnx.ModelProto") -> Network:
 
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    constants = {i.name: onnx.numpy_helper.to_array(i) for i in fixed.graph.initializer}
-    inputs = [value for value in fixed.graph.input if value.name not in constants]
+    stored = {initializer.name for initializer in fixed.graph.initializer}
+    inputs = [value for value in fixed.graph.input if value.name not in stored]
     if len(inputs) != 1 or len(fixed.graph.output) != 1:
         raise UnsupportedError(
             f"graph: found {len(inputs)} inputs and {len(fixed.graph.output)} outputs, allowed one of each"
         )
+    input_name, output_name = inputs[0].name, fixed.graph.output[0].name
     shape = _input_shape(inputs[0])
     shapes = _fixed_shapes(fixed, inputs[0], shape)
+    _store_shapes_(fixed.graph, shapes)
+    folded = fold(fixed)
+    del fixed, inputs  # a copy of the weights
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in folded.graph.initializer}
+    if output_name in constants:
+        raise UnsupportedError(f"{output_name}: found a constant output, allowed one that depends on the input")
     nodes = []
-    for node in fixed.graph.node:
-        if node.domain not in ("", "ai.onnx"):
+    for node in folded.graph.node:
+        if node.domain not in _STANDARD:
             raise UnsupportedError(f"{_name(node)}: operator {node.domain}.{node.op_type}, allowed the standard domain")
-        if node.op_type == "Shape" and node.input[0] in shapes:
-            dims = np.array(shapes[node.input[0]], dtype=np.int64)
-            attributes = _attributes(node)
-            constants[node.output[0]] = dims[slice(attributes.get("start", 0), attributes.get("end"))]
-        elif all(name == "" or name in constants for name in node.input):
-            constants.update(_evaluate(node, constants, fixed))
-        else:
-            nodes.append(Node(node.op_type, _name(node), tuple(node.input), tuple(node.output), _attributes(node)))
-    opset = max((o.version for o in fixed.opset_import if o.domain in ("", "ai.onnx")), default=1)
-    output = fixed.graph.output[0].name
-    if output in constants:
-        raise UnsupportedError(f"{output}: found a constant output, allowed one that depends on the input")
-    return Network(tuple(nodes), constants, inputs[0].name, output, shape, opset, shapes)
+        nodes.append(Node(node.op_type, _name(node), tuple(node.input), tuple(node.output), _attributes(node)))
+    opset = max((o.version for o in folded.opset_import if o.domain in _STANDARD), default=1)
+    return Network(tuple(nodes), constants, input_name, output_name, shape, opset, shapes)
 
 
 def _name(node: "onnx.NodeProto") -> str:
@@ -156,22 +157,15 @@ def _fixed_shapes(
     return shapes
 
 
-def _evaluate(
-    node: "onnx.NodeProto", constants: Mapping[str, NDArray[Any]], model: "onnx.ModelProto"
-) -> dict[str, NDArray[Any]]:
+def _store_shapes_(graph: "onnx.GraphProto", shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Put in the place of every Shape node whose result is known that result."""
     import onnx
-    from onnx.reference import ReferenceEvaluator
 
-    names = sorted({name for name in node.input if name})
-    inputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(constants[name].dtype), None)
-        for name in names
-    ]
-    outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in node.output]
-    graph = onnx.helper.make_graph([node], "constant", inputs, outputs)
-    single = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    try:
-        results = ReferenceEvaluator(single).run(None, {name: constants[name] for name in names})
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-        raise UnsupportedError(f"{_name(node)}: operator {node.op_type} on constants cannot be computed") from error
-    return {name: np.asarray(result) for name, result in zip(node.output, results, strict=True)}
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        if node.op_type == "Shape" and node.domain in _STANDARD and node.input[0] in shapes:
+            attributes = _attributes(node)
+            part = slice(attributes.get("start", 0), attributes.get("end"))
+            dims = np.array(shapes[node.input[0]][part], dtype=np.int64)
+            graph.initializer.append(onnx.numpy_helper.from_array(dims, node.output[0]))
+            del graph.node[place]

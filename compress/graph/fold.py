@@ -4,16 +4,19 @@ A file that decodes itself becomes the dense network again, bit for bit: its dec
 functions included, and nothing behind it is touched, fused or renamed.
 """
 
-from collections.abc import Iterator
+import ctypes
+from collections.abc import Collection, Iterable, Iterator
+from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from compress.elements import element_of_onnx
 from compress.errors import UnsupportedError, first_line
-from compress.graph import subgraphs_of
+from compress.graph import files
+from compress.graph.walk import subgraphs_of
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
 __all__ = ["fold"]
 
@@ -23,13 +26,15 @@ _RANDOM = frozenset(
 """Operators that are no constant although they read none but constants."""
 
 
-def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
+def fold(model: "onnx.ModelProto", *, kept: Collection[str] = ()) -> "onnx.ModelProto":
     """The model without the nodes that do not depend on its input; their results become initialisers.
 
     Parameters
     ----------
     model : ModelProto
         Complete, with its weights; not changed. An initialiser that is also a graph input counts as constant.
+    kept : collection of str
+        Operators of which every node stays, whatever it depends on.
 
     Returns
     -------
@@ -39,7 +44,7 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     Raises
     ------
     UnsupportedError
-        onnxruntime cannot compute the constants.
+        onnxruntime cannot compute the constants, or what they are computed from is too large for one message.
     """
     import onnx
 
@@ -47,7 +52,7 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     moving: list[onnx.NodeProto] = []
     still: list[onnx.NodeProto] = []
     for node in model.graph.node:
-        depends = node.op_type in _RANDOM or not live.isdisjoint(_read(node))
+        depends = node.op_type in _RANDOM or node.op_type in kept or not live.isdisjoint(_read(node))
         (moving if depends else still).append(node)
         live.update(node.output if depends else ())
     made = {name for node in still for name in node.output if name}
@@ -55,9 +60,11 @@ def fold(model: "onnx.ModelProto") -> "onnx.ModelProto":
     results = _computed(model, still, sorted(made & wanted))
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
-    del plain.graph.node[:], plain.graph.initializer[:], plain.functions[:]
+    del plain.graph.node[:], plain.functions[:]
     plain.graph.node.extend(moving)
-    plain.graph.initializer.extend(item for item in model.graph.initializer if item.name in wanted)
+    for place in reversed(range(len(model.graph.initializer))):  # what stays is not copied a second time
+        if model.graph.initializer[place].name not in wanted:
+            del plain.graph.initializer[place]
     plain.graph.initializer.extend(results)
     plain.functions.extend(_called(model, moving))
     return plain
@@ -89,16 +96,22 @@ def _called(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]") -> "list[on
 
 def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: list[str]) -> "list[onnx.TensorProto]":
     """What these nodes give under these names."""
+    if not names:
+        return []
     import onnx
     import onnxruntime
 
-    if not names:
-        return []
     read = {name for node in nodes for name in _read(node)}
+    stored = [item for item in model.graph.initializer if item.name in read]
+    size = _bytes_of(stored)
+    if size > files.LARGEST_MESSAGE:
+        raise UnsupportedError(
+            f"graph: its constants are computed from {size} bytes of weights, allowed {files.LARGEST_MESSAGE}"
+        )
     alone = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     alone.graph.name = "constants"
     alone.graph.node.extend(nodes)
-    alone.graph.initializer.extend(item for item in model.graph.initializer if item.name in read)
+    alone.graph.initializer.extend(stored)
     alone.graph.sparse_initializer.extend(model.graph.sparse_initializer)
     alone.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     options = onnxruntime.SessionOptions()
@@ -106,10 +119,25 @@ def _computed(model: "onnx.ModelProto", nodes: "list[onnx.NodeProto]", names: li
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        results = session.run(names, {})
+        results = session.run_with_ort_values(names, {})
     except Exception as error:  # onnxruntime raises a type of its own for every status
         raise UnsupportedError(f"graph: its constants cannot be computed ({first_line(error)})") from error
-    for name, result in zip(names, results, strict=True):
-        if not isinstance(result, np.ndarray):
-            raise UnsupportedError(f"{name}: found a constant that is a {type(result).__name__}, allowed a tensor")
-    return [onnx.numpy_helper.from_array(result, name) for name, result in zip(names, results, strict=True)]
+    return [_tensor(name, value) for name, value in zip(names, results, strict=True)]
+
+
+def _tensor(name: str, value: "onnxruntime.OrtValue") -> "onnx.TensorProto":
+    """A result as an initialiser; from memory, as NumPy has no bfloat16 and no integers of four bits."""
+    import onnx
+
+    if not value.is_tensor():
+        raise UnsupportedError(f"{name}: found a constant of type {value.data_type()}, allowed a tensor")
+    if value.element_type() == onnx.TensorProto.STRING:
+        return onnx.numpy_helper.from_array(value.numpy(), name)
+    data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return onnx.TensorProto(name=name, data_type=value.element_type(), dims=value.shape(), raw_data=data)
+
+
+def _bytes_of(tensors: "Iterable[onnx.TensorProto]") -> int:
+    """Bytes of the elements; protobuf would count them by writing the message."""
+    kinds = [(tensor, element_of_onnx(tensor.data_type)) for tensor in tensors]
+    return sum(len(tensor.raw_data) if kind is None else kind.stored_bytes(prod(tensor.dims)) for tensor, kind in kinds)
