@@ -14,6 +14,8 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from export import TARGETS
+
 Command = Callable[..., CompletedProcess[str]]
 
 SMALL = (
@@ -199,7 +201,7 @@ USAGE = [
     (("run", "--set", "epochs"), "set: found 'epochs', allowed NAME=VALUE"),
     (("run", "--device", "tpu"), "device: found 'tpu', allowed auto, cpu, cuda"),
     (("run", "--targets", "c"), "targets: found c, allowed exactly one of onnx, onnx-dense, onnx-fixed, and others"),
-    (("run", "--targets", "onnx,cc"), "targets: found 'cc', allowed c, onnx, onnx-dense, onnx-fixed, safeten"),
+    (("run", "--targets", "onnx,cc"), f"targets: found 'cc', allowed {', '.join(TARGETS)}, nearest: c"),
     (("run", "--bts", "5"), "--bts"),
     (("rnu",), "run"),
     (("export", "x.dcz", "--target", "onx", "-o", "y.onnx"), "target: found 'onx'"),
