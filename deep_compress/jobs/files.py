@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _SILENT = Silent()
+_KEPT = ("DequantizeLinear",)
 
 
 def read_file(path: Path) -> bytes:
@@ -49,6 +50,8 @@ class Exported:
 def load_model(path: Path) -> CompressedModel:
     """The network in a packed file, or in any ONNX file: what does not depend on its input is computed, nothing coded.
 
+    Weights that were quantised stay integers: their DequantizeLinear is not computed.
+
     Raises
     ------
     CompressError
@@ -64,7 +67,7 @@ def load_model(path: Path) -> CompressedModel:
     file = read_onnx(path)
     file.move_in_()
     try:
-        return dense_model_of(OnnxFile(fold(file.model), path, file.size))
+        return dense_model_of(OnnxFile(fold(file.model, kept=_KEPT), path, file.size))
     except UnsupportedError as error:
         raise UnsupportedError(f"{path}: {error}") from error
 

@@ -181,6 +181,19 @@ def test_a_model_whose_constants_are_too_large_to_compute_is_refused(
     assert str(caught.value) == f"{path}: graph: its constants are computed from 32768 bytes of weights, allowed 32767"
 
 
+def test_quantised_weights_stay_integers_in_every_other_kind_of_file(command: Command, tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "scale"], ["f"]),
+        helper.make_node("MatMul", ["x", "f"], ["y"]),
+    ]
+    quantised = np.arange(64 * 64).reshape(64, 64).astype(np.int8)
+    write(tmp_path / "in.onnx", nodes, {"w": quantised, "scale": np.array(0.02, np.float32)})
+    command("compress", "export", "in.onnx", "--target", "safetensors", "-o", "w.safetensors", cwd=tmp_path)
+    weights = load((tmp_path / "w.safetensors").read_bytes())
+    assert weights["w"].dtype == np.int8
+    assert weights["w"].tobytes() == quantised.tobytes()
+
+
 def decoded_of(path: Path) -> dict[str, np.ndarray]:
     if path.name == "dense.onnx":
         stored = onnx.load(path).graph.initializer
