@@ -19,6 +19,7 @@ _SAMPLE = 1 << 20
 """Values from which k-means finds its centroids: a million place 256 to a thousandth of their distance."""
 
 _CHUNK = 1 << 20
+"""Elements taken at a time, so that what is computed beside them stays at some megabytes."""
 
 Fit = Callable[[Sequence[NDArray[np.float32]], int, Element], tuple[Codebook | Grid, NDArray[np.uint8]]]
 

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["attach", "replace"]
 
 _MIN_OPSET = 11
+"""The first operator set with all that the decoder is written in."""
+
 _NONE: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+
 _IR_OF_FUNCTIONS = 8
+"""The first IR version that has model-local functions."""
 
 
 def attach(
