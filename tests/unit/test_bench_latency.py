@@ -11,7 +11,8 @@ from types import MappingProxyType
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 from rich.console import Console
 
 import bench.latency.loading
@@ -32,14 +33,8 @@ def write_network(path: Path, *, scale: float = 1.0, batch: int | str = "batch",
         helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1),
         helper.make_node(activation, ["h"], ["y"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 5])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.ones(4, dtype=np.float32), "b")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    stored = {"w": weight, "b": np.ones(4, dtype=np.float32)}
+    onnx.save(onnx_model(nodes, stored, inputs={"x": [batch, 5]}, outputs={"y": [batch, 4]}), path)
     return path
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 from rich.console import Console
 
 from bench.errors import BenchError, BenchUsageError
@@ -64,10 +65,7 @@ def test_every_row_says_what_its_bytes_are(tmp_path: Path, dense: dict[str, np.n
     looked_up = [helper.make_node("Cast", ["x"], ["i"], to=7), helper.make_node("Gather", ["codebook", "i"], ["y"])]
     stored = {"codebook": np.float32([1, 2]), "codes": np.int64([[0, 1], [1, 0]])}
     for name, nodes in (("coded", coded), ("embedding", looked_up)):
-        ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, None) for end in "xy"]
-        tensors = [numpy_helper.from_array(array, label) for label, array in stored.items()]
-        onnx.save(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)), tmp_path / name)
-        (tmp_path / name).rename(tmp_path / f"{name}.onnx")
+        onnx.save(onnx_model(nodes, stored, inputs={"x": None}, outputs={"y": None}), tmp_path / f"{name}.onnx")
     for name in ("m.dcz", "m.c", "m.tflite"):
         (tmp_path / name).write_bytes(b"some")
     names = ("m.dcz", "m.c", "m.tflite", "coded.onnx", "embedding.onnx")
@@ -83,20 +81,13 @@ def test_every_row_says_what_its_bytes_are(tmp_path: Path, dense: dict[str, np.n
 
 
 def test_weights_of_an_onnx_file_in_its_order(tmp_path: Path) -> None:
-    initializers = [
-        numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "w"),
-        numpy_helper.from_array(np.array([2], dtype=np.int64), "axes"),
-        numpy_helper.from_array(np.zeros(2, dtype=np.float32), "b"),
-    ]
+    stored = {
+        "w": np.ones((3, 2), dtype=np.float32),
+        "axes": np.array([2], dtype=np.int64),
+        "b": np.zeros(2, dtype=np.float32),
+    }
     node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
-    graph = helper.make_graph(
-        [node],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
-        initializers,
-    )
-    onnx.save(helper.make_model(graph), tmp_path / "n.onnx")
+    onnx.save(onnx_model([node], stored, inputs={"x": [None, 3]}, outputs={"y": [None, 2]}), tmp_path / "n.onnx")
     weights = onnx_weights(tmp_path / "n.onnx")
     assert {name: array.shape for name, array in weights.items()} == {"w": (3, 2), "b": (2,)}
 

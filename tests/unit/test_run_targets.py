@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from onnx_models import compressed
+from onnx import helper
+from onnx_models import compressed, onnx_model
 from stand_in_reports import run_report
 
 from compress.errors import UnsupportedError, UsageError
@@ -42,13 +42,8 @@ def with_operator(operator: str) -> Graph:
         helper.make_node("MatMul", ["input", "w"], ["h"]),
         helper.make_node(operator, ["h"], ["logits"], name="last"),
     ]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size])
-        for name, size in (("input", 8), ("logits", 4))
-    ]
-    stored = [numpy_helper.from_array(np.ones((8, 4), np.float32), "w")]
-    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    stored = {"w": np.ones((8, 4), np.float32)}
+    model = onnx_model(nodes, stored, inputs={"input": ["n", 8]}, outputs={"logits": ["n", 4]})
     return graph_of_model(model, {"w": (8, 4)})
 
 
