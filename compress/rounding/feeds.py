@@ -3,6 +3,8 @@
 Feeds are stored as "number/input", outputs as "number/output".
 """
 
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.errors import CompressError, first_line
+
 __all__ = ["load_arrays", "load_feeds", "save_arrays", "save_feeds"]
 
 
 def load_arrays(path: Path | str) -> dict[str, NDArray[Any]]:
-    """All arrays of a file by name."""
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    """All arrays of a file by name.
+
+    Raises
+    ------
+    CompressError
+        The file cannot be read, or is no archive of arrays.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                raise CompressError(f"{path}: cannot be read as .npz (found one array, allowed arrays by name)")
+            return {name: found[name] for name in found.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise CompressError(f"{path}: cannot be read as .npz ({first_line(error)})") from error
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.errors import CompressError, UsageError, first_line
+from compress.errors import CompressError, UsageError
 from compress.rounding.feeds import load_arrays, save_feeds
 from compress.rounding.output_error import OutputError
 
@@ -71,10 +71,7 @@ def read_feeds(calibration: Path, model: Any, out: Path) -> None:
     ranks = {
         value.name: len(value.type.tensor_type.shape.dim) for value in model.graph.input if value.name not in stored
     }
-    try:
-        arrays = load_arrays(calibration)
-    except (OSError, ValueError) as error:
-        raise CompressError(f"{calibration}: cannot be read as .npz ({first_line(error)})") from error
+    arrays = load_arrays(calibration)
     if set(arrays) != set(ranks):
         raise UsageError(f"calibration: found arrays {sorted(arrays)}, allowed the inputs {sorted(ranks)}")
     stacked = {name: array.ndim == ranks[name] + 1 for name, array in arrays.items()}
