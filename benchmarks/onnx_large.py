@@ -25,14 +25,11 @@ from compress.rounding.settings import PostTraining
 __all__ = ["main"]
 
 _WIDTHS = (5000, 1000, 5000, 1000, 5000, 1000)
-"""Five matrices of five million float32 weights: 100 MB."""
-
 _WAYS = (
     ("--bits 6", PostTraining()),
     ("--bits 6 --max-error 0.2", PostTraining(max_error=0.2)),
     ("--bits 6 --target-size 16000000", PostTraining(target_size=16_000_000)),
 )
-"""All tensors at one width, and both searches; 16 MB is less than six bits give, so that there is something to find."""
 
 
 def _write(path: Path) -> None:

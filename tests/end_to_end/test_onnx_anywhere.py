@@ -11,8 +11,8 @@ import onnx
 import onnxruntime
 import pytest
 from c_programs import build, execute, write_program
-from onnx import helper, numpy_helper
-from onnx_models import decoded, normal, onnx_model, perceptron
+from onnx import TensorProto, helper, numpy_helper
+from onnx_models import decoded, normal, perceptron
 from safetensors.numpy import load
 
 import compress.graph.files
@@ -39,9 +39,11 @@ def network(path: Path) -> Path:
         "fc.weight": normal(10, 16 * 13 * 13),
         "fc.bias": normal(10),
     }
-    inputs, outputs = {"image": ["batch", 1, 28, 28]}, {"scores": ["batch", 10]}
-    model = onnx_model(nodes, stored, inputs=inputs, outputs=outputs, opset=18, ir_version=9)
-    model.producer_name = "them"
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, 28, 28])]
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 10])]
+    tensors = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, producer_name="them")
     model.doc_string = "somebody's network"
     model.metadata_props.add(key="classes", value="0 1 2 3 4 5 6 7 8 9")
     onnx.save_model(model, str(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx_models import onnx_model
 from rich.console import Console
 
@@ -81,13 +81,20 @@ def test_every_row_says_what_its_bytes_are(tmp_path: Path, dense: dict[str, np.n
 
 
 def test_weights_of_an_onnx_file_in_its_order(tmp_path: Path) -> None:
-    stored = {
-        "w": np.ones((3, 2), dtype=np.float32),
-        "axes": np.array([2], dtype=np.int64),
-        "b": np.zeros(2, dtype=np.float32),
-    }
+    initializers = [
+        numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "w"),
+        numpy_helper.from_array(np.array([2], dtype=np.int64), "axes"),
+        numpy_helper.from_array(np.zeros(2, dtype=np.float32), "b"),
+    ]
     node = helper.make_node("Gemm", ["x", "w", "b"], ["y"])
-    onnx.save(onnx_model([node], stored, inputs={"x": [None, 3]}, outputs={"y": [None, 2]}), tmp_path / "n.onnx")
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        initializers,
+    )
+    onnx.save(helper.make_model(graph), tmp_path / "n.onnx")
     weights = onnx_weights(tmp_path / "n.onnx")
     assert {name: array.shape for name, array in weights.items()} == {"w": (3, 2), "b": (2,)}
 

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_models import compressed, onnx_model
+from onnx_models import compressed
 
 from compress.errors import UnsupportedError
 from compress.graph import graph_of_zoo
@@ -27,7 +27,10 @@ def arrays(model: onnx.ModelProto) -> dict[str, bytes]:
 
 
 def small(nodes: list[onnx.NodeProto], stored: dict[str, np.ndarray], **more: Any) -> onnx.ModelProto:
-    return onnx_model(nodes, stored, inputs={"x": ["n", 3]}, outputs={"y": ["n", 3]}, **more)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in ("x", "y")]
+    tensors = [numpy_helper.from_array(array, name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, **more)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -57,7 +60,9 @@ def test_what_the_input_reaches_stays_with_its_functions() -> None:
         helper.make_node("Double", ["x"], ["h"], domain="own"),
         helper.make_node("Mul", ["h", "w2"], ["y"]),
     ]
-    plain = fold(small(nodes, {"w": np.float32([1, 2, 3])}, functions=[double]))
+    model = small(nodes, {"w": np.float32([1, 2, 3])}, functions=[double])
+    model.opset_import.add(domain="own", version=1)
+    plain = fold(model)
     assert [node.op_type for node in plain.graph.node] == ["Double", "Mul"]
     assert arrays(plain) == {"w2": np.float32([2, 4, 6]).tobytes()}
     assert [function.name for function in plain.functions] == ["Double"]
