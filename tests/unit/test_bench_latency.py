@@ -196,18 +196,22 @@ def test_a_missing_file(tmp_path: Path) -> None:
         measure_latency(LatencyConfig(files=(BenchFile("m", path),), runtimes=("onnxruntime",)))
 
 
-def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.ones((1, 5), dtype=np.float32))
-    with Contestant(
+def contestant_of(network: BenchFile, folder: Path) -> Contestant:
+    np.save(folder / "x.npy", np.ones((1, 5), dtype=np.float32))
+    return Contestant(
         runtime="onnxruntime",
         path=network.path,
-        inputs=tmp_path / "x.npy",
-        directory=tmp_path,
+        inputs=folder / "x.npy",
+        directory=folder,
         threads=1,
         device="cpu",
         cpus=None,
         timeout_s=60,
-    ) as contestant:
+    )
+
+
+def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile, tmp_path: Path) -> None:
+    with contestant_of(network, tmp_path) as contestant:
         with pytest.raises(BenchError, match=r"^sample: the process ended \(AssertionError\)$"):
             contestant.ask("sample", count=1)
         with pytest.raises(BenchError, match=r"^the process ended \(AssertionError\)$"):
@@ -215,17 +219,7 @@ def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile,
 
 
 def test_a_process_that_does_not_answer_is_ended(network: BenchFile, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.ones((1, 5), dtype=np.float32))
-    with Contestant(
-        runtime="onnxruntime",
-        path=network.path,
-        inputs=tmp_path / "x.npy",
-        directory=tmp_path,
-        threads=1,
-        device="cpu",
-        cpus=None,
-        timeout_s=30,
-    ) as contestant:
+    with contestant_of(network, tmp_path) as contestant:
         contestant.ask("load")
         with pytest.raises(BenchError, match=r"^spin: found no answer within 0\.5 s$"):
             contestant.ask("spin", timeout_s=0.5, seconds=60)

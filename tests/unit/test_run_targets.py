@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from observers import Notes
 from onnx import helper
 from onnx_models import compressed, onnx_model
 from stand_in_reports import run_report
@@ -20,20 +21,6 @@ from export.onnx.remarks import remarks_on
 
 ONE = "allowed exactly one of onnx, onnx-dense, onnx-fixed, and others"
 FIXED = "fixed widths, to spare memory at load"
-
-
-class Notes:
-    """An observer that keeps its notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[tuple[str, str]] = []
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing here takes steps."""
-
-    def note(self, stage: str, text: str) -> None:
-        """Keep it."""
-        self.notes.append((stage, text))
 
 
 def with_operator(operator: str) -> Graph:
