@@ -15,8 +15,9 @@ from compress.front_ends.compression import Compression
 from compress.front_ends.module import compress_network
 from compress.observer import Observer, Silent
 from compress.packed.container import dumps, loads
-from compress.prune import CRITERIA, count_kept
+from compress.prune import CRITERIA
 from compress.prune.channels import channel_masks, find_channels, remove_channels_
+from compress.prune.selection import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor
 from compress.training.batches import Batches

@@ -14,7 +14,8 @@ from compress.graph import graph_of_zoo
 from compress.networks import describe
 from compress.networks.module import build_module
 from compress.observer import Observer, Silent
-from compress.prune import CRITERIA, SCHEDULES, count_kept
+from compress.prune import CRITERIA, SCHEDULES
+from compress.prune.selection import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor, csr_of, matrix_shape
 from compress.training.batches import Batches
