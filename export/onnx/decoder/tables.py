@@ -15,7 +15,7 @@ from export.onnx.decoder.bundle import FILLER, Bundle
 __all__ = ["MAX_LENGTH", "Segment", "Streams", "Table", "streams_of"]
 
 MAX_LENGTH = 12
-"""Longest codeword, in bits: a table has 2**12 windows at most."""
+"""Longest codeword, in bits: a table has 2**12 windows at most. At 11 Caffe's LeNet-5 is 0.1 % larger, at 10 0.4 %."""
 
 _MAX_TABLES = 12
 """Of gaps, and as many of codes. From four to eight LeNet-5 gains 199 bytes, and nothing from there on; Caffe's gains
