@@ -36,7 +36,11 @@ _SHAPES = {
     "fc2.weight": (2048, 2048),
     "fc3.weight": (1000, 2048),
 }
+"""25 million weights, in a convolution and layers as wide as large networks have them."""
+
+
 _SPARSITY, _BITS = 0.9, 5
+"""Those of the main job."""
 
 
 def _codes(generator: np.random.Generator, count: int) -> NDArray[np.uint8]:

@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 __all__ = ["find_browser", "find_onnxruntime_web", "run_in_browser"]
 
 _ROOT = Path(__file__).resolve().parents[1]
+
 _SECONDS = 120
+"""A page answers within seconds; a browser that has not by then never will."""
+
 _KINDS = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 _PAGE = """<!doctype html><script>

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["inference_ns"]
 
 _WARM_UP = 10
+"""Calls that are not counted: in the first ones a runtime still allocates."""
 
 
 def inference_ns(paths: Mapping[str, Path], feed: Mapping[str, NDArray[np.generic]], calls: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from compress.names import known_name
 
 __all__ = ["defaults_of", "parse", "spell"]
 
-_MAX_NUMBER = 1 << 16
+_MAX_NUMBER = 1 << 16  # compress/packed/FORMAT.md, section 10
 _SPELLING = re.compile(r"([a-z0-9-]+)(?:\(([^()]*)\))?", re.ASCII)
 _PAIR = re.compile(r"([a-z0-9_]+)=([a-z0-9.]+)", re.ASCII)
 

@@ -19,6 +19,7 @@ from rich.progress import (
 __all__ = ["Reporter"]
 
 _PLAIN_EVERY_S = 10.0
+"""Seconds between two lines of a stage where there is no terminal: a log of the main job stays under a screen."""
 
 
 class Reporter:

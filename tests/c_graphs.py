@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from c_programs import build, execute, reference, write_program
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 
 from export.c import emit
 
@@ -23,14 +24,7 @@ def model(
     opset: int = 17,
     **weights: np.ndarray[Any, Any],
 ) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        list(nodes),
-        "g",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return onnx_model(nodes, weights, inputs={"input": shape}, outputs={"output": None}, opset=opset)
 
 
 def node(op: str, *inputs: str, output: str = "output", **attributes: Any) -> onnx.NodeProto:

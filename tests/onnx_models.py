@@ -1,5 +1,6 @@
 """Networks with random weights, compressed or as ONNX files, for the tests of what writes ONNX."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,57 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.elements import ordinals
+from compress.elements import ELEMENTS, ordinals
 from compress.graph import Graph, graph_of_zoo
 from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor
 
-__all__ = ["GENERATOR", "calibration", "coded_tensor", "compressed", "decoded", "normal", "perceptron", "write"]
+__all__ = [
+    "GENERATOR",
+    "calibration",
+    "coded_tensor",
+    "compressed",
+    "decoded",
+    "hollow_graph",
+    "normal",
+    "onnx_model",
+    "perceptron",
+    "write",
+]
+
+Shapes = Mapping[str, Sequence[int | str | None] | None]
+
+
+def onnx_model(
+    nodes: Sequence[onnx.NodeProto],
+    stored: Mapping[str, np.ndarray] | None = None,
+    *,
+    inputs: Shapes,
+    outputs: Shapes,
+    kind: int = TensorProto.FLOAT,
+    opset: int = 17,
+    ir_version: int = 8,
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> onnx.ModelProto:
+    """A model of these nodes: initialisers and the shapes of inputs and outputs by name."""
+    ends = (
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in side.items()] for side in (inputs, outputs)
+    )
+    tensors = [numpy_helper.from_array(array, name) for name, array in (stored or {}).items()]
+    versions = {"": opset, **{function.domain: 1 for function in functions}}
+    return helper.make_model(
+        helper.make_graph(nodes, "main", *ends, tensors),
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in versions.items()],
+        ir_version=ir_version,
+        functions=functions,
+    )
+
+
+def hollow_graph(parameters: Iterable[tuple[str, Sequence[int], str]]) -> Graph:
+    """Parameters (name, shape, element type) and nothing that computes."""
+    hollow = [TensorProto(name=name, dims=dims, data_type=ELEMENTS[kind].onnx) for name, dims, kind in parameters]
+    model = onnx_model([], inputs={}, outputs={})
+    model.graph.initializer.extend(hollow)
+    return Graph(None, model.SerializeToString(deterministic=True))
 
 
 def compressed(sparsity: float = 0.9, bits: int = 5, seed: int = 0, graph: Graph | None = None) -> CompressedModel:
@@ -64,12 +111,15 @@ def normal(*shape: int, dtype: Any = np.float32) -> np.ndarray:
 
 
 def write(path: Path, nodes: list[Any], stored: dict[str, np.ndarray], *, opset: int = 17, **more: Any) -> Path:
-    kind = more.get("kind", TensorProto.FLOAT)
-    inputs = [helper.make_tensor_value_info("x", kind, more.get("shape", ["n", 64]))]
-    outputs = [helper.make_tensor_value_info("y", kind, more.get("out_shape", ["n", "m"]))]
-    tensors = [numpy_helper.from_array(array, name) for name, array in stored.items()]
-    graph = helper.make_graph(nodes, "main", inputs, outputs, tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    model = onnx_model(
+        nodes,
+        stored,
+        inputs={"x": more.get("shape", ["n", 64])},
+        outputs={"y": more.get("out_shape", ["n", "m"])},
+        kind=more.get("kind", TensorProto.FLOAT),
+        opset=opset,
+        ir_version=10,
+    )
     model.metadata_props.add(key="made", value="here")
     onnx.save_model(model, str(path))
     return path

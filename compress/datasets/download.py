@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from compress.errors import DataError
+from compress.errors import DataError, first_line
 
 __all__ = ["fetch"]
 
@@ -31,6 +31,7 @@ def fetch(name: str, work: Callable[[Path], None], advice: str) -> Path:
     try:
         work(cache)
     except (ImportError, OSError, RuntimeError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DataError(f"{name}: found none here, and the download failed ({first}), allowed {advice}") from error
+        raise DataError(
+            f"{name}: found none here, and the download failed ({first_line(error)}), allowed {advice}"
+        ) from error
     return cache

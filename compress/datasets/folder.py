@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.datasets.dataset import Dataset, Examples
-from compress.errors import DataError, UsageError
+from compress.errors import DataError, UsageError, first_line
 
 __all__ = ["load"]
 
@@ -96,8 +96,9 @@ def _read(path: Path, size: int, *, colour: bool) -> NDArray[np.uint8]:
                 upright = ImageOps.exif_transpose(opened)
                 small = upright.convert("RGB" if colour else "L").resize((size, size), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DataError(f"{path}: found a file that is no readable image ({first}), allowed images only") from error
+        raise DataError(
+            f"{path}: found a file that is no readable image ({first_line(error)}), allowed images only"
+        ) from error
     pixels = np.asarray(small, dtype=np.uint8)
     return pixels.transpose(2, 0, 1) if colour else pixels[None]
 

@@ -18,6 +18,8 @@ from compress.errors import DataError
 __all__ = ["read_idx_dataset"]
 
 _MAX_BYTES = 1 << 28
+"""Decompressed bytes at which reading ends: over five times the largest file of MNIST, and too few to fill a memory."""
+
 _OPENERS: Mapping[str, Callable[[BinaryIO], BinaryIO]] = {
     "": lambda stream: stream,
     ".gz": lambda stream: cast(BinaryIO, gzip.GzipFile(fileobj=stream)),

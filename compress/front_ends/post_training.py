@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from compress.errors import UsageError
 from compress.front_ends.onnx_file import compress_onnx_file
 from compress.graph import graph_of_module
 from compress.networks.weights import weights_of
 from compress.observer import Observer, Silent
 from compress.onnx_file.read import OnnxFile
+from compress.rounding.feeds import save_feeds
 from compress.rounding.settings import PostTraining
 
 if TYPE_CHECKING:
@@ -77,8 +76,7 @@ def post_training(
     [name] = (value.name for value in file.model.graph.input)
     with tempfile.TemporaryDirectory(prefix="compress-module-") as place:
         feeds = Path(place) / "feeds.npz"
-        arrays = {f"{number}/{name}": batch.detach().cpu().numpy() for number, batch in enumerate(inputs)}
-        np.savez(feeds, allow_pickle=False, **arrays)
+        save_feeds(feeds, [{name: batch.detach().cpu().numpy()} for batch in inputs])
         found = compress_onnx_file(
             file, settings, feeds=feeds, folder=Path(place), calibrated=calibrated, observer=observer
         )

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from compress.names import known_layers
 from compress.networks.traced import TracedModule
-from compress.prune import CRITERIA, Context
+from compress.prune import CRITERIA
+from compress.prune.criterion import Context
 from compress.prune.strategies import Strategy
 from compress.recipe.recipe import Recipe
 from compress.training.epochs import gradients

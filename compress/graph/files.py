@@ -12,6 +12,8 @@ LARGEST_MESSAGE = (1 << 31) - (1 << 24)
 """Bytes of data from which on a model's tensors go to a file of their own: protobuf takes 2 GiB, all else included."""
 
 _LEAST_EXTERNAL = 1024
+"""Bytes of a tensor that is worth a page of its own; the onnx package draws the line there as well."""
+
 _ALIGNMENT = 4096
 """External data begin at pages, so that a runtime may map them."""
 

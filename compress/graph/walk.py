@@ -1,12 +1,14 @@
 """Everything that is in an ONNX model: graphs in graphs and functions, tensors wherever they are stored."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = ["all_graphs", "all_tensors", "nested_graphs", "subgraphs_of"]
+
+_Home = TypeVar("_Home", bound="onnx.GraphProto | onnx.FunctionProto")
 
 
 def all_graphs(model: "onnx.ModelProto") -> "Iterator[onnx.GraphProto | onnx.FunctionProto]":
@@ -16,9 +18,7 @@ def all_graphs(model: "onnx.ModelProto") -> "Iterator[onnx.GraphProto | onnx.Fun
         yield from nested_graphs(function)
 
 
-def nested_graphs(
-    graph: "onnx.GraphProto | onnx.FunctionProto",
-) -> "Iterator[onnx.GraphProto | onnx.FunctionProto]":
+def nested_graphs(graph: _Home) -> "Iterator[_Home | onnx.GraphProto]":
     """A graph or function and every subgraph in it."""
     yield graph
     for node in graph.node:

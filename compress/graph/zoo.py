@@ -16,6 +16,7 @@ OPSET = 17
 """Operator set of the graphs we build ourselves; a graph that comes from an ONNX file keeps its own."""
 
 _IR_VERSION = 8
+"""The one that came with that operator set, in ONNX 1.12."""
 
 
 @lru_cache(maxsize=32)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 from compress.graph import Graph, graph_of_module, graph_of_zoo
 from compress.names import known_name
 from compress.networks.layers import Network
@@ -170,7 +170,7 @@ def _torchvision_builder(name: str, classes: int) -> "Callable[[], nn.Module]":
     try:
         from torchvision import models
     except (ImportError, RuntimeError) as error:  # a build for another torch fails with RuntimeError
-        raise UsageError(f"network {name}: torchvision cannot be imported ({_first_line(error)})") from error
+        raise UsageError(f"network {name}: torchvision cannot be imported ({first_line(error)})") from error
     model = known_name(f"network {_TORCHVISION}", name.partition(":")[2], models.list_models(module=models))
     return lambda: models.get_model(model, weights=None, num_classes=classes)
 
@@ -181,7 +181,7 @@ def _own_builder(name: str, classes: int, channels: int) -> "Callable[[], nn.Mod
         with _importing_from(Path.cwd()):
             module = importlib.import_module(path)
     except Exception as error:  # whatever a user's own file raises while it is imported
-        raise UsageError(f"network {name}: {path} cannot be imported ({_first_line(error)})") from error
+        raise UsageError(f"network {name}: {path} cannot be imported ({first_line(error)})") from error
     names = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
     if not callable(getattr(module, attribute, None)):
         known_name(f"network {name}, callable of {path}", attribute, names)
@@ -193,7 +193,7 @@ def _own_builder(name: str, classes: int, channels: int) -> "Callable[[], nn.Mod
         try:
             return build(**{key: value for key, value in given.items() if key in accepted})
         except Exception as error:  # whatever a user's own code raises while it is called
-            raise UsageError(f"network {name}: the callable fails ({_first_line(error)})") from error
+            raise UsageError(f"network {name}: the callable fails ({first_line(error)})") from error
 
     return call
 
@@ -215,7 +215,7 @@ def _check_module(resolved: ResolvedNetwork, module: object) -> None:
         found = tuple(logits.shape)
     except Exception as error:  # whatever a foreign module raises on an input it was not made for
         shape = "×".join(map(str, resolved.input_shape))
-        raise UsageError(f"network {resolved.name}: fails on inputs of {shape} ({_first_line(error)})") from error
+        raise UsageError(f"network {resolved.name}: fails on inputs of {shape} ({first_line(error)})") from error
     if found != expected:
         raise UsageError(
             f"network {resolved.name}: found an output of shape {found} for two inputs, allowed {expected}, logits"
@@ -231,7 +231,3 @@ def _importing_from(directory: Path) -> "Iterator[None]":
         yield
     finally:
         sys.path[:] = before
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -11,6 +11,7 @@ from compress.networks.layers import Activation, BatchNorm, Conv2d, Dropout, Fla
 __all__ = ["vgg_lite"]
 
 _HIDDEN = 256
+"""Units of the hidden layer. VGG's own 4,096 would have 8.4 million weights, beside 0.3 million of all convolutions."""
 
 
 def vgg_lite(

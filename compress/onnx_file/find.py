@@ -24,10 +24,12 @@ _VECTOR_FACTOR = 16
 """A vector has to be so many times longer: biases and normalisation are short and touchy, and no weights."""
 
 _CHUNK = 1 << 20
+"""Elements taken at a time, so that what is computed beside them stays at some megabytes."""
 
 _CHANNEL_AXIS: Mapping[str, int] = MappingProxyType(
     {"Conv": 0, "ConvTranspose": 1, "LSTM": 1, "GRU": 1, "RNN": 1, "Gather": 0}
 )
+"""Axis of the output channels in the weights that an operator reads, as the ONNX specification lays them out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

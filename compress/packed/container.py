@@ -21,11 +21,11 @@ MAGIC = b"DCZ"
 VERSIONS = (1, 2)
 """Those that are read; the first that can hold a model is written."""
 
-_CHECKSUM_BYTES = 4
-_MAX_LENGTH_BYTES = 9
-_MAX_ZOO_BYTES = 255
-_CELLS_FREE = 1 << 20
-_CELLS_PER_BYTE = 16
+_CHECKSUM_BYTES = 4  # FORMAT.md, section 1
+_MAX_LENGTH_BYTES = 9  # section 1
+_MAX_ZOO_BYTES = 255  # section 7.1
+_CELLS_FREE = 1 << 20  # section 8
+_CELLS_PER_BYTE = 16  # section 8
 _SEPARATOR = b"\xff"
 
 

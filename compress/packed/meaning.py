@@ -17,9 +17,9 @@ from compress.representation import Codebook, CodedTensor, Grid
 
 __all__ = ["Layout", "exact", "read_codebook", "read_layout", "write_codebook", "write_layout"]
 
-_FIRST_ORDER = 4
-_MAX_FIRST = (1 << 17) - 1
-_MAX_ORDER = 7
+_FIRST_ORDER = 4  # FORMAT.md, section 11.3
+_MAX_FIRST = (1 << 17) - 1  # section 11.3
+_MAX_ORDER = 7  # section 11.4
 
 
 @dataclass(frozen=True, slots=True)

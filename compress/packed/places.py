@@ -17,6 +17,7 @@ MAX_GAP_BITS = 8
 """Gaps are bytes."""
 
 _SMALL_GAP = 1 << 16
+"""Gaps below are counted in an array, half a megabyte at most; those above are few, and sorted."""
 
 
 def complement(positions: NDArray[np.integer], size: int) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from compress.representation import MAX_SIZE, Codebook, CodedTensor, DenseTensor
 
 __all__ = ["TensorReader", "TensorWriter", "fits_version_1"]
 
-_CELLS_PER_TENSOR = 16
+_CELLS_PER_TENSOR = 16  # FORMAT.md, section 8
 _NO_CENTROIDS = np.zeros(0, dtype=np.float32)
 _NO_CODES = np.zeros(0, dtype=np.uint8)
 _NO_POSITIONS = np.zeros(0, dtype=np.int64)

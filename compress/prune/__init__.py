@@ -4,30 +4,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from compress.prune import filter_norm, layer_std, magnitude, random, schedules, similarity, taylor
-from compress.prune.criterion import Context, Criterion
-from compress.prune.selection import (
-    SCOPES,
-    count_kept,
-    keep_highest,
-    select_above,
-    select_each,
-    select_globally,
-    select_pattern,
-)
+from compress.prune.criterion import Criterion
 
-__all__ = [
-    "CRITERIA",
-    "SCHEDULES",
-    "SCOPES",
-    "Context",
-    "Criterion",
-    "count_kept",
-    "keep_highest",
-    "select_above",
-    "select_each",
-    "select_globally",
-    "select_pattern",
-]
+__all__ = ["CRITERIA", "SCHEDULES"]
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {

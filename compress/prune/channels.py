@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.errors import UnsupportedError
+from compress.errors import UnsupportedError, first_line
 from compress.networks.module import evaluating
 from compress.output_error import worst_error
 
@@ -191,7 +191,7 @@ def remove_channels_(
         after = _outputs(module, example)
     except Exception as error:  # whatever a foreign module raises when its layers have shrunk
         raise UnsupportedError(
-            f"{type(module).__name__}: does not run without its pruned channels ({_first_line(error)}), allowed "
+            f"{type(module).__name__}: does not run without its pruned channels ({first_line(error)}), allowed "
             "filter-l1, filter-l2, which mask filters and leave the network as it is"
         ) from error
     if after.shape != before.shape:
@@ -218,7 +218,7 @@ def _trace(module: "nn.Module", example: "Tensor") -> Any:
             return DependencyGraph().build_dependency(module, (traced,), verbose=False)
     except Exception as error:  # whatever torch-pruning raises for a module that it does not understand
         raise UnsupportedError(
-            f"{type(module).__name__}: torch-pruning cannot trace it ({_first_line(error)}), allowed filter-l1, "
+            f"{type(module).__name__}: torch-pruning cannot trace it ({first_line(error)}), allowed filter-l1, "
             "filter-l2, which mask filters and leave the network as it is"
         ) from error
 
@@ -241,7 +241,3 @@ def _outputs(module: "nn.Module", example: "Tensor") -> NDArray[np.float32]:
     with evaluating(module), torch.no_grad():
         outputs: NDArray[np.float32] = module(example).cpu().numpy()
     return outputs
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

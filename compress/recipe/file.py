@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
 
 __all__ = ["load_recipe"]
 
@@ -30,8 +30,7 @@ def load_recipe(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
-        raise UsageError(f"{path}: found no valid YAML ({first}), allowed a recipe") from error
+        raise UsageError(f"{path}: found no valid YAML ({first_line(error)}), allowed a recipe") from error
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
         raise UsageError(f"{path}: found no mapping of fields to values, allowed a recipe such as --dry-run prints")
     return fields

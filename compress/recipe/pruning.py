@@ -4,8 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from compress.prune import CRITERIA, SCHEDULES, SCOPES
+from compress.prune import CRITERIA, SCHEDULES
 from compress.prune.schedules import cut_epochs
+from compress.prune.selection import SCOPES
 from compress.recipe.fields import Epochs, LearningRate, by_layer, check_pattern, one_of, parse_by_layer, within
 from compress.recipe.groups import Group
 

@@ -18,6 +18,8 @@ Layer = tuple[str, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]
 """Name; dense weights before; surviving weights after; centroids; bytes by what they hold."""
 
 _BINS = 101
+"""Odd, so that zero lies in the middle of a bin and not on an edge; some four pixels each."""
+
 _BEFORE, _AFTER, _CENTROID = "#b8c4d0", "#1f5fa8", "#d1495b"
 _PARTS = ("#1f5fa8", "#4fa3a5", "#e3b23c", "#d1495b", "#7a6c9d", "#8d99ae", "#5c5c5c")
 

@@ -19,6 +19,9 @@ _SAMPLE = 1 << 20
 """Values from which k-means finds its centroids: a million place 256 to a thousandth of their distance."""
 
 _CHUNK = 1 << 20
+"""Elements taken at a time, so that what is computed beside them stays at some megabytes."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 Fit = Callable[[Sequence[NDArray[np.float32]], int, Element], tuple[Codebook | Grid, NDArray[np.uint8]]]
 
@@ -92,6 +95,8 @@ def _grid(groups: Sequence[NDArray[np.float32]], bits: int, element: Element) ->
     for values in groups:
         largest = float(np.abs(values).max(initial=0.0))
         scale = np.float32(largest / highest) or np.float32(1)
+        if float(scale) * highest > _LARGEST:  # rounded up, at the very end of the range
+            scale = np.nextafter(scale, np.float32(0))
         scales.append(scale)
         codes.append(np.clip(np.rint(values / scale), first, last).astype(np.int16) - first)
     grid = Grid(np.array(scales, np.float32), first, last - first + 1, bits)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compress.errors import CompressError, UsageError, first_line
+from compress.errors import CompressError, UsageError
 from compress.output_error import OutputError
+from compress.rounding.feeds import load_arrays, save_feeds
 
 __all__ = [
     "Probe",
@@ -70,11 +71,7 @@ def read_feeds(calibration: Path, model: Any, out: Path) -> None:
     ranks = {
         value.name: len(value.type.tensor_type.shape.dim) for value in model.graph.input if value.name not in stored
     }
-    try:
-        with np.load(calibration, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
-        raise CompressError(f"{calibration}: cannot be read as .npz ({first_line(error)})") from error
+    arrays = load_arrays(calibration)
     if set(arrays) != set(ranks):
         raise UsageError(f"calibration: found arrays {sorted(arrays)}, allowed the inputs {sorted(ranks)}")
     stacked = {name: array.ndim == ranks[name] + 1 for name, array in arrays.items()}
@@ -86,14 +83,9 @@ def read_feeds(calibration: Path, model: Any, out: Path) -> None:
             f"calibration: found shapes {shapes}, allowed axes {ranks}, or one axis of feeds more in front"
         )
     number = counts.pop() if counts else 1
-    np.savez(
+    save_feeds(
         out,
-        allow_pickle=False,
-        **{
-            f"{index}/{name}": array[index] if stacked[name] else array
-            for index in range(number)
-            for name, array in arrays.items()
-        },
+        [{name: array[index] if stacked[name] else array for name, array in arrays.items()} for index in range(number)],
     )
 
 
@@ -106,9 +98,7 @@ def run_file(model: Path, feeds: Path, out: Path) -> Probe:
         onnxruntime refuses the file or a feed.
     """
     answer = _call("run", model, feeds, out)
-    with np.load(out, allow_pickle=False) as archive:
-        outputs = {name: archive[name] for name in archive.files}
-    return Probe(answer["load_s"], answer["load_cpu_s"], answer["load_peak_bytes"], answer["run_s"], outputs)
+    return Probe(outputs=load_arrays(out), **answer)
 
 
 def digests_of(model: Path) -> dict[str, str]:
@@ -138,8 +128,7 @@ def means_of(model: Path, feeds: Path, axes: Mapping[str, int], folder: Path) ->
     told, out = folder / "axes.json", folder / "means.npz"
     told.write_text(json.dumps(dict(axes)))
     _call("means", model, feeds, told, out)
-    with np.load(out, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return load_arrays(out)
 
 
 def _call(verb: str, *arguments: Path | str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class PostTraining:
     ----------
     bits : int
         At most 2**bits values for a tensor or group, 1 to 8; the upper end where bits are chosen per tensor.
+        At 6 eight of eight real networks come to 0.19 of their file or below (docs/onnx.md).
     rounding : str
         Key in ROUNDINGS: how values become codes.
     sparsity : float

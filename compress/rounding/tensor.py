@@ -14,7 +14,9 @@ from compress.rounding.methods import ROUNDINGS
 __all__ = ["Coded", "code_tensor", "coded_bits"]
 
 _MAX_VALUES = 1 << MAX_BITS
+
 _CHUNK = 1 << 20
+"""Elements taken at a time, so that what is computed beside them stays at some megabytes."""
 
 _EVIDENTLY_PRUNED = 0.3
 """Part of zeros from which on they are no accident: rounding hardly ever leaves so many in a trained tensor."""

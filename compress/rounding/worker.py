@@ -11,7 +11,7 @@
     means MODEL FEEDS.npz AXES.json OUT.npz
                                   mean of every output over all axes but the one told
 
-Prints one JSON object. Feeds are stored as "number/input"; outputs as "number/output".
+Prints one JSON object. Files of arrays are those of `compress.rounding.feeds`.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from compress.errors import first_line
 from compress.output_error import output_error
+from compress.rounding.feeds import load_arrays, load_feeds, save_arrays, save_feeds
 
 _SIZES = (64, 32, 128, 256, 224, 512, 16, 8, 640, 1)
 """For an open axis, one after the other until the model takes one: powers of two first, then what images have."""
@@ -109,19 +110,9 @@ def feeds(model: str, out: str) -> dict[str, Any]:
         except Exception as error:  # noqa: BLE001 - the runtime raises many kinds; the last one is reported
             reason = first_line(error)
             continue
-        arrays = {f"{number}/{name}": array for number, feed in enumerate(chosen) for name, array in feed.items()}
-        np.savez(out, allow_pickle=False, **arrays)
+        save_feeds(out, chosen)
         return {"feeds": len(chosen)}
     return {"feeds": 0, "reason": reason}
-
-
-def _read_feeds(stored: str) -> list[dict[str, NDArray[Any]]]:
-    by_number: dict[int, dict[str, NDArray[Any]]] = {}
-    with np.load(stored, allow_pickle=False) as archive:
-        for key in archive.files:
-            number, name = key.split("/", 1)
-            by_number.setdefault(int(number), {})[name] = archive[key]
-    return [feed for _, feed in sorted(by_number.items())]
 
 
 def run(model: str, stored: str, out: str) -> dict[str, Any]:
@@ -134,14 +125,14 @@ def run(model: str, stored: str, out: str) -> dict[str, Any]:
     load_peak = _peak_bytes() - before
     names = [value.name for value in session.get_outputs()]
     outputs, taken = {}, []
-    for number, feed in enumerate(_read_feeds(stored)):
+    for number, feed in enumerate(load_feeds(stored)):
         start = time.perf_counter()
         results = session.run(None, feed)
         taken.append(time.perf_counter() - start)
         for name, result in zip(names, results, strict=True):
             if isinstance(result, np.ndarray) and result.dtype.kind in "fiub":
                 outputs[f"{number}/{name}"] = result
-    np.savez(out, allow_pickle=False, **outputs)
+    save_arrays(out, outputs)
     return {
         "load_s": load_s,
         "load_cpu_s": load_cpu_s,
@@ -163,9 +154,7 @@ def digest(model: str) -> dict[str, Any]:
 def vary(model: str, stored: str, base: str, other: str, together: str = "") -> dict[str, Any]:
     session = _load(model)
     names = [value.name for value in session.get_outputs()]
-    feeds_of_model = _read_feeds(stored)
-    with np.load(base, allow_pickle=False) as archive:
-        weights = {name: archive[name] for name in archive.files}
+    feeds_of_model, weights = load_feeds(stored), load_arrays(base)
 
     def outputs(changed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         results = [session.run(None, {**feed, **weights, **changed}) for feed in feeds_of_model]
@@ -178,7 +167,7 @@ def vary(model: str, stored: str, base: str, other: str, together: str = "") -> 
 
     wanted = outputs({})
     losses: dict[str, dict[str, float]] = {}
-    with np.load(other, allow_pickle=False) as archive:
+    with np.load(other, allow_pickle=False) as archive:  # one at a time: together they may be as large as the model
         trials = {"": archive.files} if together else {name: [name] for name in archive.files}
         for label, changing in trials.items():
             losses[label] = asdict(output_error(wanted, outputs({name: archive[name] for name in changing})))
@@ -189,13 +178,13 @@ def means(model: str, stored: str, axes: str, out: str) -> dict[str, Any]:
     session = _load(model)
     axis_of = json.loads(Path(axes).read_text())
     sums: dict[str, NDArray[np.float64]] = {}
-    feeds_of_model = _read_feeds(stored)
+    feeds_of_model = load_feeds(stored)
     for feed in feeds_of_model:
         for name, result in zip(axis_of, session.run(list(axis_of), feed), strict=True):
             kept = axis_of[name] % result.ndim
             mean = result.mean(axis=tuple(axis for axis in range(result.ndim) if axis != kept), dtype=np.float64)
             sums[name] = sums.get(name, 0.0) + mean / len(feeds_of_model)
-    np.savez(out, allow_pickle=False, **{name: value.astype(np.float32) for name, value in sums.items()})
+    save_arrays(out, {name: value.astype(np.float32) for name, value in sums.items()})
     return {}
 
 

@@ -19,6 +19,7 @@ from deep_compress.commands import onnx as onnx_model
 __all__ = ["BENCH", "COMPRESS", "bench", "compress"]
 
 _INTERRUPTED = 130
+"""As shells have it: 128 and the number of SIGINT."""
 
 _RUNTIMES = ("torch", "onnx", "onnxruntime")
 """Packages whose versions `--version` tells beside ours: a network is made, written and run by them."""

@@ -39,8 +39,14 @@ RUNS = Path("runs")
 """Where runs go that are not told another place."""
 
 _SILENT = Silent()
+
 _TOLERANCE = 1e-5
+"""Of the largest output, between onnxruntime and torch on equal weights: they add in another order, and float32 has
+steps of 1.2e-7; a wrong weight shows far above it."""
+
 _EVALUATION_BATCH = 1000
+"""Test images by which the two are compared: what one call takes at ease."""
+
 _VERSIONS = ("deep-compress", "torch", "onnx", "onnxruntime", "numpy")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.observer import Observer, Silent
-from compress.prune import select_globally
+from compress.prune.selection import select_globally
 from compress.share.k_means import assign, cluster
 
 if TYPE_CHECKING:

@@ -22,6 +22,8 @@ from deep_compress.studies.sweep import Outcome
 __all__ = ["STUDY"]
 
 _SPARSITIES = {"lenet-5(pool=average)": (0.0, 0.5, 0.9, 0.99), "lenet-5(c3=lecun,pool=average)": (0.0, 0.9)}
+"""By network: light, usual and extreme pruning beside none; LeCun's connections only where they are compared."""
+
 _EPOCHS = 60
 """Of retraining: the curves are shown over as many."""
 

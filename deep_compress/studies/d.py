@@ -21,6 +21,8 @@ _NEURONS = 84
 """That F6 of LeNet-5 has; one must stay."""
 
 _REMOVED = (0, 83)
+"""None, to compare with, and all but one; every count between lies on the way of the second."""
+
 _SHOWN = (1, 21, 42, 63, 70, 74, 77, 79, 80, 81, 82, 83)
 """Neurons removed that the table of the way down shows; the plot shows all."""
 _DATA = ("mnist", "fashion-mnist")

@@ -20,6 +20,7 @@ from deep_compress.studies.sweep import Outcome
 __all__ = ["STUDY"]
 
 _SEEDS = (0, 1, 2)
+"""Three give a spread; the six runs take about 11 minutes."""
 
 _COMMON = {
     "criterion": "layer-std",
@@ -47,6 +48,7 @@ _NETWORKS: Mapping[str, Mapping[str, Any]] = {
         "layer_sparsity": {"conv1": 0.34, "conv2": 0.88, "ip1": 0.92, "ip2": 0.81},
     },
 }
+"""Sparsities and bits are theirs, layer by layer; epochs are ours: runs of minutes that end below their error."""
 
 _THEIRS: Mapping[str, Mapping[str, Any]] = {
     "lenet-300-100": {

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from compress.errors import CompressError, UnsupportedError
+from compress.errors import CompressError, UnsupportedError, first_line
 from compress.files import staged_directory
 from compress.recipe.recipe import Recipe
 from deep_compress.studies.axes import Point
@@ -39,9 +39,8 @@ def ray_runner(settings: Settings, execute: Execute) -> Iterator[RunAll]:
                 address=settings.ray_address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
             )
         except (ConnectionError, ValueError) as error:
-            text = str(error).splitlines()[0]
             raise UnsupportedError(
-                f"ray-address: found {settings.ray_address!r}, which gives no cluster ({text})"
+                f"ray-address: found {settings.ray_address!r}, which gives no cluster ({first_line(error)})"
             ) from error
     try:
         yield lambda points, directory: _on_ray(points, directory, settings, execute)

@@ -173,15 +173,12 @@ def _exchange_names(scope: _Scope, change: Callable[[_Scope, str], str]) -> None
 
 
 def _names_in_training(model: "onnx.ModelProto") -> set[str]:
-    import onnx
-
     names: set[str] = set()
     for training in model.training_info:
         for binding in (*training.initialization_binding, *training.update_binding):
             names |= {binding.key, binding.value}
         for top in (training.initialization, training.algorithm):
             for graph in nested_graphs(top):
-                assert isinstance(graph, onnx.GraphProto)
                 names |= {name for node in graph.node for name in (*node.input, *node.output)}
                 names |= {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
     return names

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from compress.prune import CRITERIA, Context
+from compress.prune import CRITERIA
+from compress.prune.criterion import Context
 
 WEIGHTS = {
     "conv.weight": np.random.default_rng(0).normal(size=(4, 2, 3, 3)).astype(np.float32),

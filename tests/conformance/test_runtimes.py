@@ -1,11 +1,13 @@
 """Every runtime on every kind of network: it agrees with stock onnxruntime, or it is skipped with its own reason."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 
 from bench.errors import BenchError
 from bench.graphs.read import plain_file, read_model
@@ -29,17 +31,9 @@ def _lenet_5(rng: np.random.Generator) -> onnx.ModelProto:
 
 
 def _model(
-    nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: list[int], out: int
+    nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: list[int], out: int, **more: Any
 ) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *shape])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", out])],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return onnx_model(nodes, constants, inputs={"x": ["batch", *shape]}, outputs={"y": ["batch", out]}, **more)
 
 
 def _mixed(rng: np.random.Generator) -> onnx.ModelProto:
@@ -122,10 +116,7 @@ def _decoding(rng: np.random.Generator, *, function: bool = False) -> onnx.Model
         helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1),
         helper.make_node("Relu", ["h"], ["y"]),
     ]
-    model = _model(nodes, constants, [12], 5)
-    if function:
-        model.functions.append(lookup)
-    return model
+    return _model(nodes, constants, [12], 5, functions=[lookup] if function else [])
 
 
 @pytest.fixture(scope="module")

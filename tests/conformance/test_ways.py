@@ -16,7 +16,7 @@ import onnxruntime
 import pytest
 from c_programs import build, execute, write_program
 from onnx import TensorProto, helper, numpy_helper
-from onnx_models import compressed, normal
+from onnx_models import compressed, normal, onnx_model
 
 from compress.errors import UnsupportedError
 from compress.front_ends.module import compress_network
@@ -59,10 +59,8 @@ def foreign(
     nodes: list[onnx.NodeProto], stored: dict[str, np.ndarray], settings: PostTraining, kind: int = TensorProto.FLOAT
 ) -> CompressedModel:
     """An ONNX file, without calibration."""
-    ends = [helper.make_tensor_value_info("x", kind, ["n", 16]), helper.make_tensor_value_info("y", kind, ["n", "m"])]
-    tensors = [numpy_helper.from_array(array, name) for name, array in stored.items()]
-    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    inputs, outputs = {"x": ["n", 16]}, {"y": ["n", "m"]}
+    model = onnx_model(nodes, stored, inputs=inputs, outputs=outputs, kind=kind, opset=21, ir_version=10)
     model.metadata_props.add(key="made", value="by a test")
     onnx.checker.check_model(model, full_check=True)
     nowhere = Path("nowhere")

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx_models import hollow_graph
 
 from compress.coding.bits import BitWriter
 from compress.coding.blobs import write_blob
-from compress.elements import ELEMENTS
 from compress.graph import Graph
 from compress.packed.container import dumps
 from compress.representation import Codebook, CodedTensor, CompressedModel, DenseTensor, Grid
@@ -19,10 +18,7 @@ MUCH_MEMORY = 64 << 20
 
 
 def skeleton(element: str = "float32", **shapes: tuple[int, ...]) -> bytes:
-    kind = ELEMENTS[element].onnx
-    hollow = [TensorProto(name=name, dims=shape, data_type=kind) for name, shape in shapes.items()]
-    content: bytes = helper.make_model(helper.make_graph([], "g", [], [], hollow)).SerializeToString(deterministic=True)
-    return content
+    return hollow_graph((name, shape, element) for name, shape in shapes.items()).skeleton
 
 
 def _small() -> CompressedModel:
@@ -75,9 +71,8 @@ def _small_of_version_2() -> CompressedModel:
         DenseTensor("d", (index / 8).astype(np.float16), "float16"),
         CodedTensor.of_mask("e", index < 5, index[:5] % 3, np.float32([-1.0, -0.0, 0.0]), 2),
     )
-    hollow = [TensorProto(name=own.name, dims=own.shape, data_type=ELEMENTS[own.element].onnx) for own in tensors]
-    content = helper.make_model(helper.make_graph([], "g", [], [], hollow)).SerializeToString(deterministic=True)
-    return CompressedModel(Graph(None, content), tensors, {"recipe": "seed=0"})
+    graph = hollow_graph((own.name, own.shape, own.element) for own in tensors)
+    return CompressedModel(graph, tensors, {"recipe": "seed=0"})
 
 
 SMALL = dumps(_small())

@@ -109,6 +109,21 @@ def test_calibration_of_other_inputs_is_refused(tmp_path: Path) -> None:
         onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(), calibration=tmp_path / "data.npz")
 
 
+def test_calibration_that_is_no_npz_is_refused(tmp_path: Path) -> None:
+    source, data = perceptron(tmp_path / "in.onnx"), tmp_path / "data.npz"
+    np.save(tmp_path / "x.npy", np.zeros((1, 64), np.float32))
+    contents = {
+        "File is not a zip file": b"PK\3\4 and nothing like an archive",
+        "found one array, allowed arrays by name": (tmp_path / "x.npy").read_bytes(),
+        "No data left in file": b"",
+    }
+    for reason, content in contents.items():
+        data.write_bytes(content)
+        with pytest.raises(CompressError) as caught:
+            onnx_job.compress_onnx(source, tmp_path / "out.onnx", PostTraining(), calibration=data)
+        assert str(caught.value) == f"{data}: cannot be read as .npz ({reason})"
+
+
 def test_a_file_that_decodes_to_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = perceptron(tmp_path / "in.onnx")
     right = onnx_job.digests_of

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from onnx_models import compressed
+from onnx import helper
+from onnx_models import compressed, onnx_model
 
 from compress.packed.container import dumps, load
 
@@ -27,10 +27,8 @@ def place(tmp_path: Path) -> Path:
 
     def save(name: str, weights: np.ndarray) -> None:
         nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("MatMul", ["h", "v"], ["y"])]
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 128]) for name in "xy"]
-        stored = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(weights.T.copy(), "v")]
-        graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], stored)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        stored, shape = {"w": weights, "v": weights.T.copy()}, ["n", 128]
+        model = onnx_model(nodes, stored, inputs={"x": shape}, outputs={"y": shape})
         onnx.save_model(model, str(tmp_path / name))
 
     save("model.onnx", generator.normal(size=(128, 128)).astype(np.float32))

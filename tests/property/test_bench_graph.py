@@ -10,7 +10,8 @@ import pytest
 import scipy.sparse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 
 from bench.errors import BenchError
 from bench.graphs.numpy_function import numpy_function
@@ -78,14 +79,8 @@ def dense_networks(draw: st.DrawFn) -> tuple[onnx.ModelProto, np.ndarray]:
 
 
 def _model(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: tuple[int, ...]) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        nodes,
-        "random",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    stored = {name: array.astype(np.float32) for name, array in constants.items()}
+    return onnx_model(nodes, stored, inputs={"x": shape}, outputs={"y": None})
 
 
 def _expected(model: onnx.ModelProto, x: np.ndarray) -> tuple[PlainGraph, np.ndarray]:

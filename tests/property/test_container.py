@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from onnx import TensorProto, helper
+from onnx_models import hollow_graph
 
 from compress.coding.bits import BitReader, BitWriter
 from compress.coding.blobs import MAX_EXPANSION, read_blob, write_blob
@@ -30,9 +30,8 @@ shapes = st.sampled_from(
 
 
 def model_of(tensors: list, provenance: dict[str, str] | None = None) -> CompressedModel:
-    hollow = [TensorProto(name=t.name, dims=t.shape, data_type=ELEMENTS[t.element].onnx) for t in tensors]
-    skeleton = helper.make_model(helper.make_graph([], "g", [], [], hollow)).SerializeToString(deterministic=True)
-    return CompressedModel(Graph(None, skeleton), tuple(tensors), provenance or {})
+    graph = hollow_graph((tensor.name, tensor.shape, tensor.element) for tensor in tensors)
+    return CompressedModel(graph, tuple(tensors), provenance or {})
 
 
 def _coded(draw: st.DrawFn, name: str) -> CodedTensor:

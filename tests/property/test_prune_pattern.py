@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from compress.prune import count_kept, select_above, select_each, select_pattern
+from compress.prune.selection import count_kept, select_above, select_each, select_pattern
 
 scores = arrays(
     np.float32,

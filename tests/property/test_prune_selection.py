@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from compress.prune import count_kept, keep_highest, select_globally
+from compress.prune.selection import count_kept, keep_highest, select_globally
 
 sparsities = st.floats(0, 1, exclude_max=True) | st.decimals(0, 1, places=3).filter(lambda d: d < 1).map(float)
 scores_of_a_tensor = arrays(

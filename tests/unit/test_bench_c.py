@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 
 from bench.errors import BenchError
 from bench.latency.measure import measure_latency
@@ -51,15 +52,10 @@ def write_c(folder: Path, status: int = 0, text: str = SOURCE) -> Path:
 
 def write_onnx(folder: Path) -> Path:
     weight = np.array([[2, 0, 0, -1], [0, 1, 0, 0]], dtype=np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)],
-        "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.array([0, 0.5], dtype=np.float32), "b")],
-    )
+    stored = {"w": weight, "b": np.array([0, 0.5], dtype=np.float32)}
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)
     path = folder / "tiny.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(onnx_model([node], stored, inputs={"x": ["batch", 4]}, outputs={"y": ["batch", 2]}), path)
     return path
 
 

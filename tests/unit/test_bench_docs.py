@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 
 from bench.runtimes import RUNTIMES
 
@@ -16,14 +17,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "bench.md"
 def _write(path: Path, density: float) -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((8, 16), dtype=np.float32) * (rng.random((8, 16)) < density)
-    graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w"], ["h"], transB=1), helper.make_node("Relu", ["h"], ["y"])],
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 16])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 8])],
-        [numpy_helper.from_array(weight, "w")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["h"], transB=1), helper.make_node("Relu", ["h"], ["y"])]
+    onnx.save(onnx_model(nodes, {"w": weight}, inputs={"x": ["batch", 16]}, outputs={"y": ["batch", 8]}), path)
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

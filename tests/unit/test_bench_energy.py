@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 from rich.console import Console
 
 import bench.energy
@@ -80,14 +81,9 @@ def test_the_counter_may_start_again_from_zero() -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> LatencyConfig:
-    graph = helper.make_graph(
-        [helper.make_node("Gemm", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
-        [numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "w")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "n.onnx")
+    node, weight = helper.make_node("Gemm", ["x", "w"], ["y"]), np.ones((3, 2), dtype=np.float32)
+    model = onnx_model([node], {"w": weight}, inputs={"x": ["batch", 3]}, outputs={"y": ["batch", 2]})
+    onnx.save(model, tmp_path / "n.onnx")
     files = (BenchFile("n", tmp_path / "n.onnx"),)
     return LatencyConfig(files=files, runtimes=("onnxruntime",), batch_sizes=(4,), warm_up=1)
 

@@ -11,7 +11,8 @@ from types import MappingProxyType
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 from rich.console import Console
 
 import bench.latency.loading
@@ -32,14 +33,8 @@ def write_network(path: Path, *, scale: float = 1.0, batch: int | str = "batch",
         helper.make_node("Gemm", ["x", "w", "b"], ["h"], transB=1),
         helper.make_node(activation, ["h"], ["y"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 5])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 4])],
-        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.ones(4, dtype=np.float32), "b")],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    stored = {"w": weight, "b": np.ones(4, dtype=np.float32)}
+    onnx.save(onnx_model(nodes, stored, inputs={"x": [batch, 5]}, outputs={"y": [batch, 4]}), path)
     return path
 
 
@@ -201,18 +196,22 @@ def test_a_missing_file(tmp_path: Path) -> None:
         measure_latency(LatencyConfig(files=(BenchFile("m", path),), runtimes=("onnxruntime",)))
 
 
-def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.ones((1, 5), dtype=np.float32))
-    with Contestant(
+def contestant_of(network: BenchFile, folder: Path) -> Contestant:
+    np.save(folder / "x.npy", np.ones((1, 5), dtype=np.float32))
+    return Contestant(
         runtime="onnxruntime",
         path=network.path,
-        inputs=tmp_path / "x.npy",
-        directory=tmp_path,
+        inputs=folder / "x.npy",
+        directory=folder,
         threads=1,
         device="cpu",
         cpus=None,
         timeout_s=60,
-    ) as contestant:
+    )
+
+
+def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile, tmp_path: Path) -> None:
+    with contestant_of(network, tmp_path) as contestant:
         with pytest.raises(BenchError, match=r"^sample: the process ended \(AssertionError\)$"):
             contestant.ask("sample", count=1)
         with pytest.raises(BenchError, match=r"^the process ended \(AssertionError\)$"):
@@ -220,17 +219,7 @@ def test_a_process_that_dies_is_reported_with_its_last_words(network: BenchFile,
 
 
 def test_a_process_that_does_not_answer_is_ended(network: BenchFile, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.ones((1, 5), dtype=np.float32))
-    with Contestant(
-        runtime="onnxruntime",
-        path=network.path,
-        inputs=tmp_path / "x.npy",
-        directory=tmp_path,
-        threads=1,
-        device="cpu",
-        cpus=None,
-        timeout_s=30,
-    ) as contestant:
+    with contestant_of(network, tmp_path) as contestant:
         contestant.ask("load")
         with pytest.raises(BenchError, match=r"^spin: found no answer within 0\.5 s$"):
             contestant.ask("spin", timeout_s=0.5, seconds=60)

@@ -12,7 +12,8 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+from onnx_models import onnx_model
 from rich.console import Console
 
 import bench.layers.measure
@@ -145,17 +146,13 @@ def test_the_papers_layers() -> None:
 
 def test_layers_of_a_file_keep_their_weights(tmp_path: Path) -> None:
     weight = np.array([[0, 1, 0], [2, 0, 0]], dtype=np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gemm", ["x", "fc.weight"], ["h"], transB=1),
-            helper.make_node("MatMul", ["h", "v"], ["y"]),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5])],
-        [numpy_helper.from_array(weight, "fc.weight"), numpy_helper.from_array(np.ones((2, 5), np.float32), "v")],
-    )
-    onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+    nodes = [
+        helper.make_node("Gemm", ["x", "fc.weight"], ["h"], transB=1),
+        helper.make_node("MatMul", ["h", "v"], ["y"]),
+    ]
+    stored = {"fc.weight": weight, "v": np.ones((2, 5), dtype=np.float32)}
+    model = onnx_model(nodes, stored, inputs={"x": ["batch", 3]}, outputs={"y": ["batch", 5]})
+    onnx.save(model, tmp_path / "net.onnx")
     first, second = layers_of_onnx(tmp_path / "net.onnx")
     assert (first.label, first.density, first.weight is not None) == ("net fc 3×2", 2 / 6, True)
     np.testing.assert_array_equal(first.weight, weight)
@@ -166,13 +163,9 @@ def test_layers_of_a_file_keep_their_weights(tmp_path: Path) -> None:
 
 
 def test_a_file_without_such_layers_is_refused(tmp_path: Path) -> None:
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
-    )
-    onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+    shape = ["batch", 3]
+    model = onnx_model([helper.make_node("Relu", ["x"], ["y"])], inputs={"x": shape}, outputs={"y": shape})
+    onnx.save(model, tmp_path / "net.onnx")
     message = "net.onnx: found no fully connected layer, allowed a network with Gemm or MatMul"
     with pytest.raises(BenchError, match=f"^{message}$"):
         layers_of_onnx(tmp_path / "net.onnx")

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_models import onnx_model
 from rich.console import Console
 
 from bench.errors import BenchError, BenchUsageError
@@ -96,10 +97,7 @@ def test_every_row_says_what_its_bytes_are(tmp_path: Path, dense: dict[str, np.n
     looked_up = [helper.make_node("Cast", ["x"], ["i"], to=7), helper.make_node("Gather", ["codebook", "i"], ["y"])]
     stored = {"codebook": np.float32([1, 2]), "codes": np.int64([[0, 1], [1, 0]])}
     for name, nodes in (("coded", coded), ("embedding", looked_up)):
-        ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, None) for end in "xy"]
-        tensors = [numpy_helper.from_array(array, label) for label, array in stored.items()]
-        onnx.save(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)), tmp_path / name)
-        (tmp_path / name).rename(tmp_path / f"{name}.onnx")
+        onnx.save(onnx_model(nodes, stored, inputs={"x": None}, outputs={"y": None}), tmp_path / f"{name}.onnx")
     for name in ("m.dcz", "m.c", "m.tflite"):
         (tmp_path / name).write_bytes(b"some")
     names = ("m.dcz", "m.c", "m.tflite", "coded.onnx", "embedding.onnx")

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_models import onnx_model
 
 from compress.onnx_file.find import find_weights, small_tensors
 from compress.onnx_file.lift import lift
@@ -24,13 +25,9 @@ def constant(name: str, array: np.ndarray) -> onnx.NodeProto:
 
 
 def model_of(nodes: list[Any], initializers: dict[str, np.ndarray] | None = None, **more: Any) -> onnx.ModelProto:
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 16]), *more.pop("inputs", [])]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", "m"])]
-    stored = [numpy_helper.from_array(array, name) for name, array in (initializers or {}).items()]
-    graph = helper.make_graph(nodes, "main", inputs, outputs, stored)
-    functions = more.pop("functions", [])
-    imports = [helper.make_opsetid("", 17)] + [helper.make_opsetid("local", 1)] * bool(functions)
-    model = helper.make_model(graph, opset_imports=imports, ir_version=8, functions=functions)
+    further = more.pop("inputs", [])
+    model = onnx_model(nodes, initializers, inputs={"x": ["n", 16]}, outputs={"y": ["n", "m"]}, **more)
+    model.graph.input.extend(further)
     onnx.checker.check_model(model, full_check=True)
     return model
 

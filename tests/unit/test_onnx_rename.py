@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
+from onnx_models import onnx_model
 
 from compress.graph import all_graphs
 from export.onnx.short_names import shorten_names
@@ -222,10 +223,8 @@ def test_the_most_used_of_many_values_have_the_shortest_names() -> None:
     for number in range(1, 200):
         nodes.append(helper.make_node("Add", [f"value {number - 1}", "often"], [f"value {number}"]))
     nodes.append(helper.make_node("Neg", ["value 199"], ["y"]))
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
-    stored = numpy_helper.from_array(np.float32([1.5, -2, 3, 0.25]), "often")
-    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], [stored])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    stored, shape = {"often": np.float32([1.5, -2, 3, 0.25])}, ["n", 4]
+    model = onnx_model(nodes, stored, inputs={"x": shape}, outputs={"y": shape})
     before = outputs(model)
     renamed = shorten_names(model)
     assert outputs(model) == before

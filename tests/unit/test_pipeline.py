@@ -14,7 +14,7 @@ from compress.networks.module import build_module
 from compress.networks.traced import trace
 from compress.networks.weights import check_weights, load_weights_, weights_of
 from compress.observer import Silent
-from compress.prune import count_kept
+from compress.prune.selection import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor, DenseTensor
 from compress.training.batches import Batches

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from observers import Notes
 from torch import Tensor, nn
 
 from compress.errors import UnsupportedError, UsageError
@@ -14,8 +15,9 @@ from compress.front_ends.compression import Compression
 from compress.front_ends.module import compress_network
 from compress.observer import Observer, Silent
 from compress.packed.container import dumps, loads
-from compress.prune import CRITERIA, count_kept
+from compress.prune import CRITERIA
 from compress.prune.channels import channel_masks, find_channels, remove_channels_
+from compress.prune.selection import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor
 from compress.training.batches import Batches
@@ -43,17 +45,6 @@ class Residual(nn.Module):
         third = torch.relu(second + self.point(torch.relu(self.deep(second))))
         both = torch.cat([third, torch.relu(self.side(third))], 1)
         return self.head(torch.relu(self.grouped(both)).flatten(1))
-
-
-class Notes(Silent):
-    """What is told of the pruning."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def note(self, stage: str, text: str) -> None:
-        if stage == "prune":
-            self.texts.append(text)
 
 
 _SILENT = Silent()
@@ -145,7 +136,7 @@ def test_a_residual_network_shrinks_to_the_exact_count_and_its_file_runs(criteri
     notes = Notes()
     result = compress(module, criterion=criterion, sparsity=0.5, observer=notes)
     kept = count_kept(8 + 6 + 4 + 12, 0.5)
-    assert notes.texts[-1].endswith(f", {30 - kept} of 30 filters")
+    assert notes.of("prune")[-1].endswith(f", {30 - kept} of 30 filters")
     coded = [tensor for tensor in result.model.tensors if isinstance(tensor, CodedTensor)]
     shapes = {tensor.name: tensor.shape for tensor in coded}
     assert sum(shapes[f"{name}.weight"][0] for name in ("stem", "inner", "side", "grouped")) == kept
@@ -224,7 +215,7 @@ def test_what_makes_something_of_a_zero_is_told() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.Sigmoid(), nn.Linear(8, 10))
     notes = Notes()
     result = compress(module, criterion="channel-l1", sparsity=0.5, observer=notes)
-    assert notes.texts[-1].startswith("removing the channels changes the outputs by 0.")
+    assert notes.of("prune")[-1].startswith("removing the channels changes the outputs by 0.")
     assert result.module[1].out_features == 4
     assert np.isfinite(evaluate(result.module, examples())[0])
 
@@ -288,7 +279,7 @@ def test_a_layer_that_is_not_ranked_on_its_own_is_told_before_any_training() -> 
     assert str(caught.value) == (
         "layer-sparsity, layer: found 'outer', allowed stem, inner, side, grouped, conv, fc, default"
     )
-    assert notes.texts == []
+    assert notes.of("prune") == []
 
 
 def test_without_torch_pruning_it_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

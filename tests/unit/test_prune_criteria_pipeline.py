@@ -14,7 +14,7 @@ from compress.graph import Graph, graph_of_network
 from compress.networks import Network
 from compress.networks.layers import Activation, Conv2d, Flatten, Linear
 from compress.networks.module import build_module
-from compress.prune import count_kept
+from compress.prune.selection import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor
 from compress.training.batches import Batches

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from observers import Notes
 
 from compress.errors import UsageError
 from compress.front_ends.compression import Compression
@@ -13,7 +14,8 @@ from compress.graph import graph_of_zoo
 from compress.networks import describe
 from compress.networks.module import build_module
 from compress.observer import Observer, Silent
-from compress.prune import CRITERIA, SCHEDULES, count_kept
+from compress.prune import CRITERIA, SCHEDULES
+from compress.prune.selection import count_kept
 from compress.recipe.recipe import Recipe
 from compress.representation import CodedTensor
 from compress.sparse import csr_of, matrix_shape
@@ -68,17 +70,6 @@ def test_filters_are_pruned_to_the_exact_count_and_leave_where_they_should(crite
         assert shapes["f6.weight"] == (84, 120)
 
 
-class Notes(Silent):
-    """What is told of the pruning."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def note(self, stage: str, text: str) -> None:
-        if stage == "prune":
-            self.texts.append(text)
-
-
 @pytest.mark.parametrize(
     ("schedule", "sparsities"),
     [
@@ -92,7 +83,7 @@ def test_cuts_are_made_from_begin_to_end_at_their_frequency(schedule: str, spars
     notes = Notes()
     fields = {"schedule": schedule, "sparsity": 0.8, "prune_begin": 1, "prune_end": 5, "prune_frequency": 2}
     result = compress(observer=notes, rounds=4, **fields)
-    assert notes.texts == [
+    assert notes.of("prune") == [
         f"round {number}/{len(sparsities)}: sparsity {reached:.4f}" for number, reached in enumerate(sparsities, 1)
     ]
     trained = [("prune 0", 1)] + [(f"prune {n}", e) for n in range(1, len(sparsities)) for e in (1, 2)]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from onnx_models import compressed
+from observers import Notes
+from onnx import helper
+from onnx_models import compressed, onnx_model
 from stand_in_reports import run_report
 
 from compress.errors import UnsupportedError, UsageError
@@ -22,33 +23,14 @@ ONE = "allowed exactly one of onnx, onnx-dense, onnx-fixed, and others"
 FIXED = "fixed widths, to spare memory at load"
 
 
-class Notes:
-    """An observer that keeps its notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[tuple[str, str]] = []
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Nothing here takes steps."""
-
-    def note(self, stage: str, text: str) -> None:
-        """Keep it."""
-        self.notes.append((stage, text))
-
-
 def with_operator(operator: str) -> Graph:
     """A fully connected layer and an operator behind it."""
     nodes = [
         helper.make_node("MatMul", ["input", "w"], ["h"]),
         helper.make_node(operator, ["h"], ["logits"], name="last"),
     ]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size])
-        for name, size in (("input", 8), ("logits", 4))
-    ]
-    stored = [numpy_helper.from_array(np.ones((8, 4), np.float32), "w")]
-    graph = helper.make_graph(nodes, "main", ends[:1], ends[1:], stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    stored = {"w": np.ones((8, 4), np.float32)}
+    model = onnx_model(nodes, stored, inputs={"input": ["n", 8]}, outputs={"logits": ["n", 4]})
     return graph_of_model(model, {"w": (8, 4)})
 
 

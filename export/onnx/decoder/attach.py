@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compress.errors import UnsupportedError
+from compress.graph import nested_graphs
 from compress.representation import CodedTensor
 from export.onnx.decoder.builder import Builder
 from export.onnx.decoder.fixed import write_fixed
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["attach", "replace"]
 
 _MIN_OPSET = 11
+"""The first operator set with all that the decoder is written in."""
+
 _NONE: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+
 _IR_OF_FUNCTIONS = 8
+"""The first IR version that has model-local functions."""
 
 
 def attach(
@@ -99,13 +104,11 @@ def replace(model: "onnx.ModelProto", written: set[str], builder: Builder) -> No
         model.ir_version = max(model.ir_version, _IR_OF_FUNCTIONS)
 
 
-def _names(graph: "onnx.GraphProto") -> Iterator[str]:
-    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        yield value.name
-    for sparse in graph.sparse_initializer:
-        yield sparse.values.name
-    for node in graph.node:
-        yield from (*node.input, *node.output)
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from _names(subgraph)
+def _names(main: "onnx.GraphProto") -> Iterator[str]:
+    for graph in nested_graphs(main):
+        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            yield value.name
+        for sparse in graph.sparse_initializer:
+            yield sparse.values.name
+        for node in graph.node:
+            yield from (*node.input, *node.output)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compress.graph import subgraphs_of
+
 if TYPE_CHECKING:
     import onnx
 
@@ -183,21 +185,19 @@ def tensor_proto(name: str, array: NDArray[Any]) -> "onnx.TensorProto":
 def _names_of(nodes: Iterable["onnx.NodeProto"]) -> Iterator[str]:
     for node in nodes:
         yield from (*node.input, *node.output)
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from (value.name for value in (*attribute.g.input, *attribute.g.output))
-                yield from _names_of(attribute.g.node)
+        for graph in subgraphs_of(node):
+            yield from (value.name for value in (*graph.input, *graph.output))
+            yield from _names_of(graph.node)
 
 
 def _rename(nodes: Iterable["onnx.NodeProto"], renamed: Mapping[str, str]) -> None:
     for node in nodes:
         for names in (node.input, node.output):
             names[:] = [renamed.get(name, name) for name in names]
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                for value in (*attribute.g.input, *attribute.g.output):
-                    value.name = renamed.get(value.name, value.name)
-                _rename(attribute.g.node, renamed)
+        for graph in subgraphs_of(node):
+            for value in (*graph.input, *graph.output):
+                value.name = renamed.get(value.name, value.name)
+            _rename(graph.node, renamed)
 
 
 def _short_names(taken: Set[str]) -> Iterator[str]:

@@ -3,8 +3,8 @@
 Every bit position is looked up as if a codeword began there; that gives the position
 of the next one. Then the known starts double: P ← P ∥ next[P], next ← next[next], so
 that n symbols take log2(n) rounds (pointer jumping: Wyllie, The Complexity of Parallel
-Computations, 1979). Two rounds are written as one, with next, next² and next³ of P, in
-fewer bytes. Two rounds are written as one, P ← P ∥ next[P] ∥ next²[P] ∥ next³[P], which takes fewer bytes.
+Computations, 1979). Two rounds are written as one, P ← P ∥ next[P] ∥ next²[P] ∥ next³[P],
+which takes fewer bytes.
 """
 
 from itertools import pairwise
@@ -20,8 +20,8 @@ from export.onnx.decoder.words import lengths_of_ranks, narrow_words, rank_of_sl
 
 __all__ = ["decode_by_doubling", "doubling_memory"]
 
-
 _AT_ONCE = 4
+"""Starts known behind two rounds for every one before: what the loop below writes, squaring `following` twice."""
 
 
 def doubling_memory(symbols: int, bits: int) -> int:

@@ -23,6 +23,8 @@ from export.onnx.decoder.tensors import shift_rows, value_table, write_tensors
 __all__ = ["fixed_memory", "write_fixed"]
 
 _PAIRS_FROM = 1 << 15
+"""Elements from which on codes are looked up in pairs, which takes 14 bytes of intermediates for each instead of 44:
+below that it saves less than a megabyte, and costs the nodes and constants of a table of pairs."""
 
 
 def fixed_memory(elements: int, codes: int, bits: int, *, gaps: bool) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from compress.representation import CodedTensor
 from export.onnx.decoder.assemble import Lookup, tensors_from_symbols
 from export.onnx.decoder.builder import Builder
-from export.onnx.decoder.bundle import bundles_of
+from export.onnx.decoder.bundle import LARGE, bundles_of
 from export.onnx.decoder.doubling import decode_by_doubling, doubling_memory
 from export.onnx.decoder.lanes import Lanes, lanes_memory, words_memory
 from export.onnx.decoder.phases import Piece, axis_of, next_phase
@@ -20,7 +20,6 @@ _MAX_DOUBLING_BITS = 1 << 20
 _FRAGMENTED = 1.45
 """Peak memory over the sum of the intermediates that are as long as the symbols, as seen in onnxruntime."""
 
-_SMALL = 1 << 15
 _BYTES_OF_ROWS = 20
 """For a code of several codebooks: its rank, the staircase that is added to it, the row."""
 
@@ -30,7 +29,7 @@ def huffman_memory(part: CodedTensor, *, functions: bool) -> int:
     symbols = part.codes.size * (1 if part.positions is None else 2)
     value_bytes = part.dtype.itemsize
     memory = lanes_memory(symbols, functions=functions) + 8 * symbols
-    if part.codebook.groups > 1 or part.size < _SMALL:
+    if part.codebook.groups > 1 or part.size < LARGE:
         memory += _BYTES_OF_ROWS * part.codes.size
     if part.positions is None:
         return int(_FRAGMENTED * (memory + value_bytes * part.size))

@@ -28,9 +28,20 @@ _AT_ONCE = {True: 8, False: 4}
 """Steps that share the words they fetched, with and without functions."""
 
 _BYTES_OF_STEP = {True: 8, False: 200}
+"""What a step more adds to the file, with and without functions: 8.2 and 209 bytes between 16 and 64 steps for a
+million symbols."""
+
 _BYTES_OF_SYMBOL = {True: 53, False: 56}
+"""Intermediates of a symbol: the int32 values of its step, its share of the words fetched and of the copies that join
+the slots come to 45 to 49 bytes with functions and 48 to 52 without; the rest is room for what cuts them apart."""
+
 _MAX_STEPS = 128
+"""A step is seven nodes, which take onnxruntime time whatever they decode. For a million symbols 256 steps would save
+0.6 % of the file, and load in 0.43 s instead of 0.32."""
+
 _MANY = 1 << 21
+"""Symbols from which on there may be twice as many steps: they take 0.3 s to decode, beside which nodes count less."""
+
 _LEAST_LANES = 2048
 """A step takes a runtime as long to fold for fewer."""
 

@@ -15,11 +15,18 @@ from export.onnx.decoder.bundle import FILLER, Bundle
 __all__ = ["MAX_LENGTH", "Segment", "Streams", "Table", "streams_of"]
 
 MAX_LENGTH = 12
-"""Longest codeword, in bits: a table has 2**12 windows at most."""
+"""Longest codeword, in bits: a table has 2**12 windows at most. At 11 Caffe's LeNet-5 is 0.1 % larger, at 10 0.4 %."""
 
 _MAX_TABLES = 12
+"""Of gaps, and as many of codes. From four to eight LeNet-5 gains 199 bytes, and nothing from there on; Caffe's gains
+nothing beyond four. Twelve keep the decoding table, 2**12 windows for each, to 0.4 MB for both."""
+
 _BITS_OF_SWITCH = 48
+"""Where another table comes into force: five or six bytes for the place and the rise of a step of a staircase."""
+
 _BITS_OF_STAIRCASE = 1360
+"""The staircase of rows that shared tables need: a hundred bytes for its nodes, the rest for its steps. If it counted
+nothing, Caffe's LeNet-5 would come to 203 bytes more; from 700 to 2,700 bits it is the same."""
 
 
 @dataclass(frozen=True, slots=True)

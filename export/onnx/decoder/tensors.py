@@ -16,6 +16,7 @@ from export.onnx.decoder.tables import Segment
 __all__ = ["as_half", "finish_tensor", "shift_rows", "value_table", "write_halves", "write_tensors", "write_zeros"]
 
 _BYTES_OF_HALVES = 64
+"""What the nodes and the constant take that stand in the place of one tensor."""
 
 _LEAST_BITS_DECODED = 8
 """NumPy and most operators know no four-bit integers: they are decoded as bytes, and a Cast comes last."""

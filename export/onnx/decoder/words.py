@@ -17,6 +17,8 @@ MAX_EXACT = 1 << 24
 """Integers below are exact in float32."""
 
 _PACKED_LENGTHS_FROM = 200
+"""Ranks from which on half a byte each saves more than the nodes take that cut bytes in two: with 100 in its place
+Caffe's LeNet-5 is 38 bytes larger."""
 
 
 @dataclass(frozen=True, slots=True)
