@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from compress.elements import ELEMENTS
+from compress.errors import UsageError
 from compress.graph import move_in_
 from compress.representation import CompressedModel
 from export.artifact import Artifact
@@ -48,9 +49,13 @@ def write(
 
     Raises
     ------
+    UsageError
+        A negative bound on memory.
     UnsupportedError
         The graph's operator set lacks the operators of the decoder, or the decoder cannot be put into the graph.
     """
+    if max_load_memory is not None and max_load_memory < 0:
+        raise UsageError(f"max-load-memory: found {max_load_memory}, allowed 0 or more bytes")
     return _write(
         model, stem, huffman=True, functions=functions, max_load_memory=max_load_memory, short_names=short_names
     )

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx_models import compressed
 
-from compress.errors import UnsupportedError
+from compress.errors import UnsupportedError, UsageError
 from compress.representation import CodedTensor, CompressedModel, DenseTensor
 from export import TARGETS
 from export.onnx.coded import plan_of_model
@@ -143,6 +143,11 @@ def test_past_the_memory_bound_layers_get_fixed_widths_and_the_plan_says_so() ->
     [found] = session(content).run(None, {"input": images()})
     [wanted] = session(written(model, "onnx-dense")).run(None, {"input": images()})
     assert found.tobytes() == wanted.tobytes()
+
+
+def test_a_negative_bound_on_memory_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^max-load-memory: found -1, allowed 0 or more bytes$"):
+        written(compressed(), "onnx", max_load_memory=-1)
 
 
 def test_past_the_memory_bound_a_network_is_decoded_in_phases() -> None:
