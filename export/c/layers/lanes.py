@@ -93,7 +93,7 @@ def _block(
             choices = [w for w in (first, second) if counts[lane, w]]
             if not choices:
                 continue
-            window = max(choices, key=lambda w, lane=lane: int(counts[lane, w]))  # type: ignore[misc]
+            window = max(choices, key=counts[lane].__getitem__)
             column = left[lane][window].pop()
             counts[lane, window] -= 1
             index[lane] = column - window * _WINDOW + (0 if window == first else _WINDOW)
