@@ -55,6 +55,27 @@ def untrained(settings: PostTraining) -> CompressedModel:
     return post_training(module, [torch.from_numpy(FEED)], settings)
 
 
+def convolutional() -> CompressedModel:
+    """What most networks for images are made of: convolutions without bias, batch norm, a depthwise one, a residual."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.norm = nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+            self.depthwise = nn.Conv2d(16, 16, 5, padding=2, groups=16, bias=False)
+            self.pointwise, self.head = nn.Conv2d(16, 16, 1, bias=False), nn.Linear(16, 32)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            stem = torch.relu(self.norm(self.stem(images)))
+            mixed: torch.Tensor = self.head((stem + torch.relu(self.pointwise(self.depthwise(stem)))).mean((2, 3)))
+            return mixed
+
+    torch.manual_seed(0)
+    return post_training(Block().eval(), [torch.randn(2, 1, 12, 12)], PostTraining(bits=5))
+
+
 def foreign(
     nodes: list[onnx.NodeProto], stored: dict[str, np.ndarray], settings: PostTraining, kind: int = TensorProto.FLOAT
 ) -> CompressedModel:
@@ -125,6 +146,7 @@ WAYS: dict[str, Callable[[], CompressedModel]] = {
     "a network of the zoo": compressed,
     "a module, retrained": trained,
     "a module, not retrained": lambda: untrained(PostTraining(bits=4)),
+    "a convolutional module": convolutional,
     "a module, per channel": lambda: untrained(PostTraining(bits=3, granularity="per-channel")),
     "a module, on a grid": lambda: untrained(PostTraining(bits=5, rounding="grid", granularity="per-group:4")),
     "a file": lambda: perceptron(PostTraining(bits=5)),

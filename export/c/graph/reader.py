@@ -98,8 +98,9 @@ def read(model: "onnx.ModelProto") -> Network:
         )
     input_name, output_name = inputs[0].name, fixed.graph.output[0].name
     shape = _input_shape(inputs[0])
-    shapes = _fixed_shapes(fixed, inputs[0], shape)
+    shapes, types = _inferred(fixed, inputs[0], shape)
     _store_shapes_(fixed.graph, shapes)
+    _cast_(fixed.graph, types)
     folded = fold(fixed)
     del fixed, inputs  # a copy of the weights
     constants = {i.name: onnx.numpy_helper.to_array(i) for i in folded.graph.initializer}
@@ -137,10 +138,10 @@ def _input_shape(value: "onnx.ValueInfoProto") -> tuple[int, ...]:
     return tuple(dim.dim_value for dim in dims[1:])
 
 
-def _fixed_shapes(
+def _inferred(
     model: "onnx.ModelProto", value: "onnx.ValueInfoProto", shape: tuple[int, ...]
-) -> dict[str, tuple[int, ...]]:
-    """Fix the batch axis to 1 in place of whatever it is, and infer what follows from it."""
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Fix the batch axis to 1 in place of whatever it is, and infer the static shapes and element types of values."""
     import onnx
 
     value.type.tensor_type.shape.dim[0].dim_value = 1
@@ -148,13 +149,15 @@ def _fixed_shapes(
         output.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes = {value.name: (1, *shape)}
+    shapes, types = {value.name: (1, *shape)}, {value.name: value.type.tensor_type.elem_type}
+    types |= {initializer.name: initializer.data_type for initializer in model.graph.initializer}
     for info in [*inferred.graph.value_info, *inferred.graph.output]:
         tensor = info.type.tensor_type
         dims = tensor.shape.dim
+        types[info.name] = tensor.elem_type
         if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
             shapes[info.name] = tuple(dim.dim_value for dim in dims)
-    return shapes
+    return shapes, types
 
 
 def _store_shapes_(graph: "onnx.GraphProto", shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -169,3 +172,16 @@ def _store_shapes_(graph: "onnx.GraphProto", shapes: Mapping[str, tuple[int, ...
             dims = np.array(shapes[node.input[0]][part], dtype=np.int64)
             graph.initializer.append(onnx.numpy_helper.from_array(dims, node.output[0]))
             del graph.node[place]
+
+
+def _cast_(graph: "onnx.GraphProto", types: Mapping[str, int]) -> None:
+    """Make every CastLike to float32 a Cast.
+
+    torch writes the bias that a convolution lacks as a constant in the type of the input: as a Cast it can be folded.
+    """
+    from onnx import TensorProto, helper
+
+    kind = TensorProto.FLOAT
+    for node in graph.node:
+        if node.op_type == "CastLike" and node.domain in _STANDARD and types.get(node.input[1]) == kind:
+            node.CopyFrom(helper.make_node("Cast", [node.input[0]], list(node.output), name=node.name, to=kind))
