@@ -10,7 +10,7 @@ import typer
 from compress.rounding.methods import ROUNDINGS
 from compress.sizes import parse_size
 from deep_compress.back_ends import BACK_ENDS, back_end_of
-from deep_compress.commands.common import Json, Quiet, table_console
+from deep_compress.commands.common import Json, Quiet, offered, table_console
 
 if TYPE_CHECKING:
     from compress.rounding.report import OnnxReport
@@ -28,11 +28,23 @@ def onnx(
     ],
     target: Annotated[
         str | None,
-        typer.Option("--target", "-t", help=", ".join(BACK_ENDS), metavar="NAME", show_default="by the suffix of OUT"),
+        typer.Option(
+            "--target",
+            "-t",
+            help=", ".join(BACK_ENDS),
+            metavar="NAME",
+            show_default="by the suffix of OUT",
+            autocompletion=offered(BACK_ENDS),
+        ),
     ] = None,
     bits: Annotated[int, typer.Option(help="at most 2**N shared values a tensor, 1 to 8", metavar="N")] = 6,
     rounding: Annotated[
-        str, typer.Option(help=", ".join(f"{key}: {own.summary}" for key, own in ROUNDINGS.items()), metavar="NAME")
+        str,
+        typer.Option(
+            help="; ".join(f"{key}: {own.summary}" for key, own in ROUNDINGS.items()),
+            metavar="NAME",
+            autocompletion=offered(ROUNDINGS),
+        ),
     ] = "k-means",
     sparsity: Annotated[
         float, typer.Option(help="fraction of every tensor to prune, smallest magnitudes first", metavar="S")
@@ -71,8 +83,8 @@ def onnx(
 ) -> None:
     """Code the weights of any ONNX file, without training; stock runtimes load what comes out.
 
-    By its suffix, OUT is an ONNX file that decodes itself at load, a packed file (.dcz) from which compress export
-    writes every other kind, C (.c), or dense weights (.safetensors).
+    By its suffix, OUT is an ONNX file that decodes itself at load, a packed file (.dcz) that becomes every other kind
+    by compress export, C (.c), or dense weights (.safetensors).
 
     Examples:
 

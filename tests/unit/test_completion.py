@@ -10,6 +10,8 @@ import pytest
 from compress.datasets import DATASETS
 from compress.networks import NETWORKS
 from compress.prune import CRITERIA
+from compress.rounding.methods import ROUNDINGS
+from deep_compress.back_ends import BACK_ENDS
 from export import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +54,8 @@ def test_the_options_of_a_command() -> None:
     ("line", "names"),
     [
         ("compress export model.dcz --target ", TARGETS),
+        ("compress onnx in.onnx --target ", BACK_ENDS),
+        ("compress onnx in.onnx --rounding ", ROUNDINGS),
         ("compress run --network ", NETWORKS),
         ("compress sensitivity --data ", DATASETS),
         ("compress search --criterion ", CRITERIA),
