@@ -224,12 +224,13 @@ def answers_of(model: Path, network: Network) -> list[Any]:
 
 
 def _measure(name: str, network: Network, path: Path, bits: int) -> dict[str, Any]:
+    from compress.rounding.feeds import save_arrays
     from compress.rounding.settings import PostTraining
     from deep_compress.jobs.onnx import compress_onnx
 
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data.npz", Path(folder) / "out.onnx"
-        np.savez(data, allow_pickle=False, **network.feeds())
+        save_arrays(data, network.feeds().items())
         report = compress_onnx(path, out, PostTraining(bits=bits), calibration=data)
         keep_names = {"short_names": False}
         place = Path(folder) / "named.onnx"

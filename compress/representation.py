@@ -74,8 +74,7 @@ class CodedTensor:
         self._check()
 
     def _check(self) -> None:
-        require(self.element in ELEMENTS, f"{self.name}: found element {self.element!r}, allowed {', '.join(ELEMENTS)}")
-        kind = ELEMENTS[self.element]
+        kind = _element(self.name, self.element)
         require(min(self.shape, default=0) >= 0, f"{self.name}: found the shape {self.shape}, allowed no negative axis")
         require(self.size <= MAX_SIZE, f"{self.name}: found {self.size} elements, allowed at most {MAX_SIZE}")
         require(
@@ -214,8 +213,7 @@ class DenseTensor:
     element: str = "float32"
 
     def __post_init__(self) -> None:
-        require(self.element in ELEMENTS, f"{self.name}: found element {self.element!r}, allowed {', '.join(ELEMENTS)}")
-        kind = ELEMENTS[self.element]
+        kind = _element(self.name, self.element)
         array = frozen(self.array, kind.dtype)
         require(finite(array), f"{self.name}: found NaN or infinity, allowed finite values")
         in_range = kind.floating or not array.size or bool(array.min() >= kind.low and array.max() <= kind.high)

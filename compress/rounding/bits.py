@@ -1,7 +1,6 @@
 """Bits for every tensor of an ONNX file, chosen by what each measurably does to the outputs."""
 
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from compress.onnx_file.find import Weight, find_weights
 from compress.onnx_file.lift import lift
 from compress.onnx_file.read import OnnxFile
 from compress.rounding.allocate import upgrade_path
+from compress.rounding.feeds import save_arrays
 from compress.rounding.probe import vary_weights
 from compress.rounding.settings import PostTraining
 from compress.rounding.tensor import Coded, code_tensor, coded_bits
@@ -200,10 +200,12 @@ class _Probe:
 
     def _save(self, path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> list[str]:
         """Write arrays as .npz, one after the other, so that they are not all held at once; returns their labels."""
-        labels = []
-        with zipfile.ZipFile(path, "w") as archive:
+        labels: list[str] = []
+
+        def named() -> Iterator[tuple[str, NDArray[Any]]]:
             for label, array in arrays:
                 labels.append(label)
-                with archive.open(f"{self._names[label]}.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+                yield self._names[label], array
+
+        save_arrays(path, named())
         return labels

@@ -5,7 +5,7 @@ Feeds are stored as "number/input", outputs as "number/output".
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,15 @@ def load_arrays(path: Path | str) -> dict[str, NDArray[Any]]:
         raise CompressError(f"{path}: cannot be read as .npz ({first_line(error)})") from error
 
 
-def save_arrays(path: Path | str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays by name."""
-    np.savez(path, allow_pickle=False, **arrays)
+def save_arrays(path: Path | str, arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
+    """Write arrays with their names, one after the other, so that they need not all be held at once.
+
+    Not by `numpy.savez`, whose own parameters are names that no array can have, one more of them in every version.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
 
 
 def load_feeds(path: Path | str) -> list[dict[str, NDArray[Any]]]:
@@ -51,4 +57,6 @@ def load_feeds(path: Path | str) -> list[dict[str, NDArray[Any]]]:
 
 def save_feeds(path: Path | str, feeds: Sequence[Mapping[str, NDArray[Any]]]) -> None:
     """Write feeds."""
-    save_arrays(path, {f"{number}/{name}": array for number, feed in enumerate(feeds) for name, array in feed.items()})
+    save_arrays(
+        path, ((f"{number}/{name}", array) for number, feed in enumerate(feeds) for name, array in feed.items())
+    )

@@ -132,7 +132,7 @@ def run(model: str, stored: str, out: str) -> dict[str, Any]:
         for name, result in zip(names, results, strict=True):
             if isinstance(result, np.ndarray) and result.dtype.kind in "fiub":
                 outputs[f"{number}/{name}"] = result
-    save_arrays(out, outputs)
+    save_arrays(out, outputs.items())
     return {
         "load_s": load_s,
         "load_cpu_s": load_cpu_s,
@@ -184,7 +184,7 @@ def means(model: str, stored: str, axes: str, out: str) -> dict[str, Any]:
             kept = axis_of[name] % result.ndim
             mean = result.mean(axis=tuple(axis for axis in range(result.ndim) if axis != kept), dtype=np.float64)
             sums[name] = sums.get(name, 0.0) + mean / len(feeds_of_model)
-    save_arrays(out, {name: value.astype(np.float32) for name, value in sums.items()})
+    save_arrays(out, ((name, value.astype(np.float32)) for name, value in sums.items()))
     return {}
 
 
