@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from compress.front_ends.assemble import assemble
+from compress.front_ends.check import check_outputs
 from compress.front_ends.compression import Compression, StageRecord
 from compress.front_ends.merge import merge_
 from compress.front_ends.prune import check_layers, prune_
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["compress_network", "train_"]
 
 _SILENT = Silent()
+_CHECKED = 16
+"""Examples on which the model is compared with the module: another network shows on any of them."""
 
 
 def train_(traced: TracedModule, trainer: Trainer) -> TracedModule:
@@ -87,7 +90,7 @@ def compress_network(
     UnsupportedError
         The module cannot be traced, has no linear or convolution layer, or has channels that cannot be removed.
     CompressError
-        Training diverges.
+        Training diverges, or the compressed model does not compute what the module does.
     """
     module = copy.deepcopy(module)
     device = next(module.parameters()).device
@@ -113,6 +116,7 @@ def compress_network(
     traced = tuned.traced
     model = assemble(traced.graph, traced.weights(), tuned.coded, recipe)
     load_weights_(traced.module, model.weights(), traced.graph.parameters)
+    check_outputs(model, traced.module, example()[:_CHECKED])
     return Compression(
         model=model,
         module=traced.module,

@@ -61,12 +61,34 @@ def graph_of_module(module: "nn.Module", example: "Tensor") -> Graph:
         raise UnsupportedError(f"{type(module).__name__}: torch gave no ONNX program")
     model = program.model_proto
     _strip_traces_(model)
+    _name_once_(model, module)
     shapes = {
         initializer.name: tuple(initializer.dims)
         for initializer in model.graph.initializer
         if initializer.name in named and named[initializer.name].dtype == torch.float32
     }
     return graph_of_model(model, shapes)
+
+
+def _name_once_(model: "onnx.ModelProto", module: "nn.Module") -> None:
+    """Give a parameter that a module has under several names the first of them, so that it is one and stays tied."""
+    first: dict[int, str] = {}
+    renamed: dict[str, str] = {}
+    for name, tensor in (
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ):
+        own = first.setdefault(id(tensor), name)
+        if own != name:
+            renamed[name] = own
+    seen: set[str] = set()
+    for place, initializer in reversed(list(enumerate(model.graph.initializer))):
+        initializer.name = renamed.get(initializer.name, initializer.name)
+        if initializer.name in seen:
+            del model.graph.initializer[place]
+        seen.add(initializer.name)
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
 
 
 def _strip_traces_(model: "onnx.ModelProto") -> None:
