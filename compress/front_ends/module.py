@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["compress_network", "train_"]
 
 _SILENT = Silent()
-_CHECKED = 16
-"""Examples on which the model is compared with the module: another network shows on any of them."""
 
 
 def train_(traced: TracedModule, trainer: Trainer) -> TracedModule:
@@ -116,7 +114,7 @@ def compress_network(
     traced = tuned.traced
     model = assemble(traced.graph, traced.weights(), tuned.coded, recipe)
     load_weights_(traced.module, model.weights(), traced.graph.parameters)
-    check_outputs(model, traced.module, example()[:_CHECKED])
+    check_outputs(model, traced.module, example)
     return Compression(
         model=model,
         module=traced.module,
